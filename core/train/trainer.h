@@ -1,0 +1,44 @@
+// Training: samples -> batches -> steps, with dev checks, early stopping, and checkpoints that resume to the same bits.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "model/recommender.h"
+#include "oncekit/corpus.h"
+#include "oncekit/workspace.h"
+#include "train/options.h"
+
+namespace oncekit {
+
+/// What training hands back, for results.json and the report.
+struct TrainSummary {
+  std::int64_t steps = 0, samples = 0;
+  double epochs = 0;
+  double best_dev = 0;           ///< of `monitor`
+  std::int64_t best_step = 0;
+  bool stopped_early = false;
+  double seconds = 0;            ///< of training steps alone, resumed parts included
+  double samples_per_s = 0;
+  std::map<std::string, double> stage_s;  ///< "batch", "forward", "backward", "optimizer", "dev"
+};
+
+/// Dev metrics, flat names without the split: {"auc": 0.61, ...}. Must not change the model.
+using DevCheck = std::function<std::map<std::string, double>(std::int64_t step)>;
+
+struct TrainSetup {
+  TrainOptions options;
+  std::uint64_t seed = 0;                ///< run.seed
+  std::filesystem::path folder;          ///< checkpoints/ and curves.csv go here
+  std::string recipe_hash;               ///< a checkpoint of another recipe is refused
+  bool resume = false;                   ///< continue from folder/checkpoints/last when it exists
+};
+
+/// Leaves the model with the best checkpoint's weights. On cancellation saves checkpoints/last, then throws Error(kInterrupted).
+TrainSummary train(Recommender& model, const Corpus& corpus, const TrainSetup& setup, const DevCheck& dev, Workspace& workspace);
+
+}  // namespace oncekit
