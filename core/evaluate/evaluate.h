@@ -1,0 +1,55 @@
+// Scores and labels -> metrics, for each group, each slice and in all. Knows no models: scores come as numbers.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "evaluate/options.h"
+#include "oncekit/corpus.h"
+#include "oncekit/workspace.h"
+
+namespace oncekit {
+
+/// Flat: {"auc": .., "ndcg@5": .., "new/auc": .., "groups": .., "groups_skipped": .., "new/groups": ..}. Without the split's name.
+using Metrics = std::map<std::string, double>;
+
+/// Metrics of one group (an impression or a user) and the slices it belongs to.
+struct GroupTable {
+  std::vector<std::string> ids;                  ///< impression or user id, in the order of the data
+  std::vector<std::string> users;                ///< user id of each group
+  std::vector<std::string> metrics;              ///< column names
+  std::vector<double> values;                    ///< [groups x metrics], row-major; NaN where the group has one class
+  std::vector<std::string> slices;               ///< column names
+  std::vector<std::uint8_t> in_slice;            ///< [groups x slices]
+  std::size_t size() const noexcept { return ids.size(); }
+};
+
+/// Which training facts the slices and rankers need; made once a corpus.
+class EvaluationContext {
+ public:
+  EvaluationContext(const Corpus& corpus, const EvaluateOptions& options, Workspace& workspace);
+  ~EvaluationContext();
+  struct State;
+  const State& state() const { return *state_; }
+
+ private:
+  std::unique_ptr<State> state_;
+};
+
+/// scores: one number a listed candidate, parallel to impressions.candidates.values(). Deterministic on any number of threads.
+/// Throws Error(kRun) when a score is NaN, naming the impression.
+Metrics evaluate(const EvaluationContext& context, const Impressions& impressions, std::span<const float> scores,
+                 GroupTable* groups = nullptr);
+
+/// Scores of an untrained ranker ("popularity", "item_knn", "tfidf") for the listed candidates; fitted on training data only.
+std::vector<float> rank_untrained(const EvaluationContext& context, const std::string& ranker, const Impressions& impressions);
+
+/// per_group.csv: id, user, metrics, slices.
+void write_groups(const GroupTable& groups, const std::filesystem::path& file);
+
+}  // namespace oncekit

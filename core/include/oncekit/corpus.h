@@ -1,0 +1,108 @@
+// The corpus: items, users, histories, impressions. Plain data in flat columns; made by a Dataset, changed by Augmenters,
+// read-only to everybody after that.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace oncekit {
+
+using ItemId = std::int32_t;  ///< row in Items; there is no padding item
+using UserId = std::int32_t;  ///< row in Users
+
+/// Strings end to end. Row i is bytes[offsets[i], offsets[i + 1]).
+class StringColumn {
+ public:
+  std::size_t size() const noexcept { return offsets_.size() - 1; }
+  std::string_view operator[](std::size_t row) const noexcept {
+    return std::string_view(bytes_).substr(offsets_[row], offsets_[row + 1] - offsets_[row]);
+  }
+  void push_back(std::string_view text) {
+    bytes_.append(text);
+    offsets_.push_back(bytes_.size());
+  }
+  std::string_view bytes() const noexcept { return bytes_; }
+  std::span<const std::size_t> offsets() const noexcept { return offsets_; }
+
+ private:
+  std::string bytes_;
+  std::vector<std::size_t> offsets_{0};
+};
+
+/// Lists end to end. Row i is values[offsets[i], offsets[i + 1]).
+template <class T>
+class Ragged {
+ public:
+  std::size_t size() const noexcept { return offsets_.size() - 1; }
+  std::size_t length(std::size_t row) const noexcept { return offsets_[row + 1] - offsets_[row]; }
+  std::span<const T> operator[](std::size_t row) const noexcept {
+    return std::span<const T>(values_).subspan(offsets_[row], length(row));
+  }
+  void push_back(std::span<const T> row) {
+    values_.insert(values_.end(), row.begin(), row.end());
+    offsets_.push_back(values_.size());
+  }
+  std::span<const T> values() const noexcept { return values_; }
+  std::span<const std::size_t> offsets() const noexcept { return offsets_; }
+
+ private:
+  std::vector<T> values_;
+  std::vector<std::size_t> offsets_{0};
+};
+
+/// A user attribute with several values a user: indices into a vocabulary.
+struct ListAttribute {
+  StringColumn vocabulary;
+  Ragged<std::int32_t> values;  ///< one row a user; may be empty
+};
+
+struct Items {
+  StringColumn ids;                                ///< as in the raw files
+  std::map<std::string, StringColumn> attributes;  ///< "title", "abstract", "category", "subcategory", ...; one row an item
+  std::size_t listed = 0;                          ///< rows [0, listed) may be candidates; the rest were generated
+  std::size_t size() const noexcept { return ids.size(); }
+  /// The column of an attribute; throws Error(kData) that names the ones there are.
+  const StringColumn& attribute(const std::string& name) const;
+};
+
+struct Users {
+  StringColumn ids;
+  std::map<std::string, ListAttribute> attributes;  ///< "topic", "region"; empty unless an augmenter made them
+  std::size_t size() const noexcept { return ids.size(); }
+};
+
+/// What was shown to users, in the order of the raw file. All columns have one row an impression.
+struct Impressions {
+  StringColumn ids;
+  std::vector<UserId> users;
+  std::vector<std::int32_t> histories;      ///< row in Corpus::histories
+  std::vector<std::int64_t> times;          ///< seconds since 1970, or -1 when the data has none
+  Ragged<ItemId> candidates;
+  std::vector<std::uint8_t> labels;         ///< parallel to candidates.values(): 1 = clicked; empty when unlabelled
+  std::size_t size() const noexcept { return users.size(); }
+  bool labelled() const noexcept { return labels.size() == candidates.values().size(); }
+};
+
+/// Something met while reading: how often, and where first.
+struct Count {
+  std::string reason;  ///< e.g. "history items unknown to the catalogue, dropped"
+  std::int64_t count = 0;
+  std::string first;   ///< "file:line" of the first one, or ""
+};
+
+struct Corpus {
+  std::string name;                             ///< the dataset's name, e.g. "mind"
+  Items items;
+  Users users;
+  Ragged<ItemId> histories;                     ///< distinct histories, oldest click first, after truncation and augmentation
+  std::vector<std::int32_t> clicks_before;      ///< clicks of each history before truncation and augmentation: decides who is new
+  Impressions train, dev, test;
+  std::string group = "impression";             ///< what metrics group by when the recipe does not say: "impression" or "user"
+  std::vector<Count> counts;
+};
+
+}  // namespace oncekit

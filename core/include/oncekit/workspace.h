@@ -1,0 +1,67 @@
+// All a plugin may ask of the host.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "oncekit/rng.h"
+
+namespace oncekit {
+
+/// All that goes into a cached result, as text. Equal keys mean equal content.
+class CacheKey {
+ public:
+  /// kind: a short name for the folder, e.g. "corpus", "tokens", "states". version: of the code that builds it.
+  CacheKey(std::string kind, int version);
+  CacheKey& add(std::string_view name, std::string_view value);
+  CacheKey& add(std::string_view name, std::int64_t value);
+  CacheKey& add(std::string_view name, double value);
+  /// A file's content: its digest (remembered by path, size and time of change). Throws Error(kData) when unreadable.
+  CacheKey& add_file(std::string_view name, const std::filesystem::path& file);
+
+  const std::string& kind() const noexcept { return kind_; }
+  const std::string& text() const noexcept { return text_; }  ///< the whole key, one "name = value" a line
+  std::string hash() const;                                   ///< 16 hex digits
+
+ private:
+  std::string kind_, text_;
+};
+
+/// Progress of one stage. Thread-safe. Ends when destroyed.
+class Progress {
+ public:
+  virtual ~Progress();
+  virtual void advance(std::int64_t n = 1) = 0;
+  virtual void note(std::string_view text) = 0;  ///< shown behind the bar, e.g. "loss 1.234"
+};
+
+class Workspace {
+ public:
+  virtual ~Workspace();
+
+  /// The folder of a cached result. When absent, `build` fills a fresh folder under a lock, which is renamed into place
+  /// when whole; a build that throws or is killed leaves nothing under the final name. Thread-safe, and safe between processes.
+  virtual std::filesystem::path cache(const CacheKey& key,
+                                      const std::function<void(const std::filesystem::path& folder)>& build) = 0;
+
+  /// Runs body(begin, end) over [0, n) in chunks of `grain`, a function of the data only. Blocks; rethrows the first error (in chunk order).
+  virtual void parallel_for(std::int64_t n, std::int64_t grain,
+                            const std::function<void(std::int64_t begin, std::int64_t end)>& body) = 0;
+
+  /// total = 0: unknown. unit: e.g. "impressions".
+  virtual std::unique_ptr<Progress> progress(std::string_view stage, std::int64_t total, std::string_view unit) = 0;
+
+  /// Throws Error(kInterrupted) once the user has asked to stop. Call it every second or so.
+  virtual void check_cancelled() const = 0;
+
+  virtual std::int64_t memory_budget() const = 0;  ///< bytes this process may use in all
+  virtual std::string device() const = 0;          ///< "cpu" or "cuda:0"
+  virtual Rng rng(std::string_view name) const = 0;  ///< a stream of the run's seed
+  virtual void count(std::string_view reason, std::string_view where) = 0;  ///< something met and survived; thread-safe
+};
+
+}  // namespace oncekit

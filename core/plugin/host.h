@@ -1,0 +1,47 @@
+// Finds plugins, reads their stamps without loading them, refuses what cannot work, loads the rest, keeps their components.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "recipe/catalog.h"
+
+namespace oncekit {
+
+/// The text stamp of a plugin file: see docs/formats.md. Fields are absent ("") when the stamp lacks them.
+struct Stamp {
+  std::string name;                     ///< plugin
+  std::vector<std::string> components;  ///< "user_encoder/nrms"
+  std::vector<std::pair<std::string, std::string>> build;  ///< sdk_version, sdk_hash, torch, cxx_abi, stdlib, arch, sanitizers
+};
+
+struct FoundPlugin {
+  std::filesystem::path file;
+  Stamp stamp;
+  std::string refused;  ///< why it cannot be loaded (the table), or ""
+};
+
+class PluginHost final : public Catalog {
+ public:
+  /// Search order: `paths` (--plugin-path), ONCEKIT_PLUGIN_PATH, the installed or build folder.
+  explicit PluginHost(std::vector<std::filesystem::path> paths);
+  ~PluginHost() override;
+
+  /// All plugin files found, stamps read, nothing loaded.
+  const std::vector<FoundPlugin>& found() const;
+  const ComponentSpec& find(const std::string& kind, const std::string& name) override;
+  std::vector<std::string> names(const std::string& kind) const override;
+  /// Plugins loaded so far, for run.json.
+  std::vector<const FoundPlugin*> loaded() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// What this build of oncekit has, field by field, as in Stamp::build.
+const std::vector<std::pair<std::string, std::string>>& host_build();
+
+}  // namespace oncekit

@@ -1,0 +1,51 @@
+// The host's Workspace: cache folder, threads, progress, cancellation, seed.
+#pragma once
+
+#include <atomic>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "oncekit/corpus.h"
+#include "oncekit/workspace.h"
+
+namespace oncekit {
+
+struct WorkspaceOptions {
+  std::filesystem::path cache = "cache";
+  int threads = 1;
+  std::uint64_t seed = 2023;
+  std::string device = "cpu";
+  std::int64_t memory_budget = 0;                  ///< bytes; 0 = three quarters of what is available
+  enum class Show { kNothing, kLines, kBar } show = Show::kNothing;  ///< progress on stderr
+};
+
+class HostWorkspace final : public Workspace {
+ public:
+  explicit HostWorkspace(WorkspaceOptions options);
+  ~HostWorkspace() override;
+
+  std::filesystem::path cache(const CacheKey& key, const std::function<void(const std::filesystem::path&)>& build) override;
+  void parallel_for(std::int64_t n, std::int64_t grain, const std::function<void(std::int64_t, std::int64_t)>& body) override;
+  std::unique_ptr<Progress> progress(std::string_view stage, std::int64_t total, std::string_view unit) override;
+  void check_cancelled() const override;
+  std::int64_t memory_budget() const override;
+  std::string device() const override { return options_.device; }
+  Rng rng(std::string_view name) const override { return Rng(options_.seed).at(name); }
+  void count(std::string_view reason, std::string_view where) override;
+
+  /// What was counted, sorted by reason.
+  std::vector<Count> counts() const;
+  const WorkspaceOptions& options() const noexcept { return options_; }
+
+ private:
+  WorkspaceOptions options_;
+  mutable std::mutex mutex_;
+  std::vector<Count> counts_;
+};
+
+/// Set by SIGINT and SIGTERM handlers; read by check_cancelled(). A second signal ends the process at once.
+std::atomic<bool>& cancel_requested();
+
+}  // namespace oncekit
