@@ -4,11 +4,12 @@
 #include <cstdint>
 #include <vector>
 
-#include "model/recommender.h"
 #include "oncekit/corpus.h"
 #include "oncekit/workspace.h"
 
 namespace oncekit {
+
+class Recommender;  // model/recommender.h
 
 /// One score a listed candidate, parallel to impressions.candidates.values(). Chunks are a function of the data alone, so the
 /// same model gives the same bits on the same machine and thread count. Puts the model into evaluation mode and back;

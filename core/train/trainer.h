@@ -8,12 +8,13 @@
 #include <string>
 #include <vector>
 
-#include "model/recommender.h"
 #include "oncekit/corpus.h"
 #include "oncekit/workspace.h"
 #include "train/options.h"
 
 namespace oncekit {
+
+class Recommender;  // model/recommender.h: this header stays free of torch, for the run room
 
 /// What training hands back, for results.json and the report.
 struct TrainSummary {
@@ -36,6 +37,8 @@ struct TrainSetup {
   std::filesystem::path folder;          ///< checkpoints/ and curves.csv go here
   std::string recipe_hash;               ///< a checkpoint of another recipe is refused
   bool resume = false;                   ///< continue from folder/checkpoints/last when it exists
+  std::string environment;               ///< CPU, threads, build, as text: another one on resuming is refused …
+  bool accept_environment = false;       ///< … unless the user said so
 };
 
 /// Leaves the model with the best checkpoint's weights. On cancellation saves checkpoints/last, then throws Error(kInterrupted).
