@@ -16,8 +16,9 @@
 namespace oncekit {
 
 /// The words of a text, in order. The rule:
-///  1. Unicode: damaged UTF-8 becomes U+FFFD, then NFKC case folding (so "ﬁ" is "fi", "Ａ" is "a", "É" is "é").
-///  2. Segments by Unicode's word boundaries (UAX #29; dictionaries for Thai, Chinese, Japanese).
+///  1. Unicode: damaged UTF-8 becomes U+FFFD, then normal form NFKC and lower case ("ﬁ" is "fi", "Ａ" is "a", "É" is "é").
+///  2. Segments by Unicode's word boundaries (UAX #29; dictionaries for Thai, Chinese, Japanese); a colon always breaks, invisible
+///     characters (soft hyphen, zero-width joiner) are dropped.
 ///  3. A segment with a letter or digit is a word; an English clitic is split off ("don't" -> "do", "n't"; "reader's" -> "reader", "'s"),
 ///     as in GloVe's vocabulary. Curly apostrophes count as straight ones.
 ///  4. Of the other segments, each character that is punctuation or a symbol is a word of its own when `punctuation` is set, and
