@@ -15,6 +15,9 @@ if(ONCEKIT_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   endif()
 endif()
 
+# For programs too (CMake would give them -fPIE): a precompiled header serves only those who compile with its own flags.
+add_compile_options(-fPIC)
+
 # The own flags reach our targets only, never what a plugin elsewhere compiles.
 add_library(oncekit_flags INTERFACE)
 target_compile_options(oncekit_flags INTERFACE -Wall -Wextra -Wnon-virtual-dtor -Woverloaded-virtual

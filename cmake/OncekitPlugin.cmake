@@ -62,7 +62,10 @@ function(oncekit_add_plugin)
   target_link_options(${target} PRIVATE -Wl,-z,nodelete -Wl,--disable-new-dtags
     $<$<NOT:$<BOOL:${ONCEKIT_SANITIZE}>>:-Wl,-z,defs>)
   oncekit_add_stamp(${target} ${arg_NAME} "${arg_COMPONENTS}")
-  if(COMMAND oncekit_configure_own_plugin)
-    oncekit_configure_own_plugin(${target} "${arg_TIER0}")
+  if(TARGET oncekit_torch_pch)  # in our own tree
+    target_link_libraries(${target} PRIVATE oncekit_flags)
+    if(NOT arg_TIER0)
+      target_precompile_headers(${target} REUSE_FROM oncekit_torch_pch)
+    endif()
   endif()
 endfunction()
