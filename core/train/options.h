@@ -34,9 +34,10 @@ struct TrainOptions {
   void describe(Fields& f) {
     f.choice("loss", loss, {"softmax", "bce"}).doc("softmax over one clicked and K not clicked, or bce on shown candidates");
     f.integer("negatives", negatives).range(1, 1000).doc("K, not-clicked candidates a clicked one");
-    f.choice("negative_pool", negative_pool, {"impression", "user", "user_released"})
-        .doc("where negatives are drawn: the same impression, all of the user's training impressions, or as the released code does")
-        .under("paper", std::string("user")).under("released", std::string("user_released"));
+    f.choice("negative_pool", negative_pool, {"impression", "user", "user_first", "user_released"})
+        .doc("where negatives are drawn: the same impression, all of the user's training impressions, the first of them, or as the "
+             "released code does (Goodreads: from dev and test too)")
+        .under("paper", std::string("user_first")).under("released", std::string("user_released"));
     f.choice("short_pool", short_pool, {"mask", "random"})
         .doc("a pool with fewer than K: mask the missing slots, or fill with random items")
         .under("paper", std::string("random")).under("released", std::string("random"));
