@@ -33,8 +33,12 @@ class Context {
   PluginHost& plugins();
   /// The core's recipe tables: [recipe], [model], [train], [evaluate], [run].
   const std::vector<CoreTable>& tables() const;
+  /// From the global options; fixes torch's threads on the first call. Throws Error(kUsage) for a device that is not there.
+  WorkspaceOptions workspace_options();
   /// A workspace for commands that read data outside a run.
   HostWorkspace& workspace();
+  /// ONCEKIT_RECIPES, ./recipes, or the recipes of the source tree or installation.
+  std::filesystem::path recipes_folder() const;
   /// `name` as given, or under the recipes folder, with or without .toml. Throws Error(kUsage) that names the nearest one.
   std::filesystem::path recipe_file(const std::string& name) const;
 
@@ -58,7 +62,7 @@ void add_runs(CLI::App& app, Context& context);
 void add_doctor(CLI::App& app, Context& context);
 void add_version(CLI::App& app, Context& context);
 
-/// Sets the footer of a command's --help: real examples, which a test runs with --help-examples' list.
+/// Sets the footer of a command's --help: real examples, which a test runs.
 void examples(CLI::App& command, std::vector<std::string> lines);
 
 }  // namespace oncekit

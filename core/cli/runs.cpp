@@ -1,0 +1,85 @@
+// oncekit runs ls, show.
+#include <cmath>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "base/files.h"
+#include "cli/commands.h"
+#include "run/pipeline.h"
+
+namespace oncekit {
+namespace {
+
+nlohmann::ordered_json as_json(const RunRecord& run) {
+  nlohmann::ordered_json json{{"name", run.name}, {"folder", run.folder.string()}, {"state", run.state}, {"stage", run.stage}, {"title", run.title},
+                              {"recipe", run.recipe}, {"recipe_hash", run.hash}, {"seed", run.seed}, {"demo", run.demo}, {"started", run.started}};
+  if (!run.message.empty()) json["message"] = run.message;
+  for (const auto& [name, value] : run.results) json["results"][name] = value;
+  return json;
+}
+
+double metric(const RunRecord& run, const std::string& name) {
+  for (const auto& [key, value] : run.results)
+    if (key == name || key == "leaky/" + name) return value;
+  return std::nan("");
+}
+
+void list(Context& context) {
+  const std::vector<RunRecord> runs = list_runs(context.out_folder);
+  if (context.json) {
+    nlohmann::ordered_json json = nlohmann::ordered_json::array();
+    for (const RunRecord& run : runs) json.push_back(as_json(run));
+    context.out << json.dump(2) << "\n";
+    return;
+  }
+  if (runs.empty()) {
+    context.out << "no runs under " << context.out_folder.string() << "; a first one: oncekit run recipes/demo.toml\n";
+    return;
+  }
+  std::size_t width = 4;
+  for (const RunRecord& run : runs) width = std::max(width, run.name.size());
+  context.out << fmt::format("{:<{}}  {:<11} {:>9}  {:>8}  {}\n", "run", width, "state", "test/auc", "seconds", "title");
+  for (const RunRecord& run : runs) {
+    const double auc = metric(run, "test/auc"), seconds = metric(run, "time/total_s");
+    context.out << fmt::format("{:<{}}  {:<11} {:>9}  {:>8}  {}{}\n", run.name, width, run.state, std::isnan(auc) ? "-" : fmt::format("{:.4f}", auc),
+                               std::isnan(seconds) ? "-" : fmt::format("{:.1f}", seconds), run.demo ? "[demo] " : "", run.title);
+  }
+}
+
+void show(Context& context, const std::string& name) {
+  const RunRecord run = read_run(find_run(context.out_folder, name));
+  if (context.json) {
+    context.out << as_json(run).dump(2) << "\n";
+    return;
+  }
+  context.out << run.folder.string() << "\n" << (run.title.empty() ? run.recipe : run.title) << (run.demo ? "  [demo]" : "") << "\n";
+  context.out << "recipe " << run.recipe << ", seed " << run.seed << ", started " << run.started << ", " << run.state;
+  if (run.state != "done") context.out << " in stage " << run.stage;
+  context.out << "\n";
+  if (!run.message.empty()) context.out << run.message << "\n";
+  if (run.state == "killed" || run.state == "interrupted" || run.state == "failed")
+    context.out << "continue with `oncekit run " << run.folder.string() << "`\n";
+  if (!run.results.empty()) context.out << "\n" << results_table(run.results, false);
+}
+
+}  // namespace
+
+void add_runs(CLI::App& app, Context& context) {
+  CLI::App* command = app.add_subcommand("runs", "list and show runs");
+  command->require_subcommand(1);
+  CLI::App* ls = command->add_subcommand("ls", "all runs, oldest first");
+  ls->add_option("--out", context.out_folder, "folder of the runs")->type_name("DIR")->capture_default_str();
+  context.add_json(*ls);
+  examples(*ls, {"oncekit runs ls", "oncekit runs ls --json"});
+  ls->callback([&context] { list(context); });
+  auto name = std::make_shared<std::string>("last");
+  CLI::App* one = command->add_subcommand("show", "one run: state, results, seconds");
+  one->add_option("run", *name, "folder, name, end of a name, or last")->type_name("RUN")->capture_default_str();
+  one->add_option("--out", context.out_folder, "folder of the runs")->type_name("DIR")->capture_default_str();
+  context.add_json(*one);
+  examples(*one, {"oncekit runs show", "oncekit runs show last --json"});
+  one->callback([name, &context] { show(context, *name); });
+}
+
+}  // namespace oncekit

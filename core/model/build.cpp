@@ -1,0 +1,58 @@
+#include "model/build.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <torch/headeronly/version.h>
+
+#include "model/recommender.h"
+#include "oncekit/error.h"
+#include "plugin/guard.h"
+#include "plugin/host.h"
+
+namespace oncekit {
+
+void start_torch(int threads) {
+  at::set_num_threads(threads);
+  at::set_num_interop_threads(1);
+}
+
+std::string torch_version() {
+  for (const auto& [field, value] : host_build())
+    if (field == "torch") return value;
+  return TORCH_VERSION;
+}
+
+bool cuda_available() { return at::globalContext().hasCUDA(); }
+
+std::shared_ptr<Recommender> build_recommender(const ComponentChoice& content, const ComponentChoice& user,
+                                               const ComponentChoice& interaction, const ModelOptions& options,
+                                               std::uint64_t seed, const Corpus& corpus, Workspace& workspace) {
+  at::globalContext().defaultGenerator(at::kCPU);  // makes the generator before it is seeded
+  at::manual_seed(seed);
+  Dims dims;
+  dims.width = options.width;
+  auto encoder = call_plugin(*content.spec, "construct", [&] { return content.spec->make_content_encoder(*content.options, dims); });
+  dims.item_width = encoder->width();
+  auto users = call_plugin(*user.spec, "construct", [&] { return user.spec->make_user_encoder(*user.options, dims); });
+  auto scores = call_plugin(*interaction.spec, "construct", [&] { return interaction.spec->make_interaction(*interaction.options, dims); });
+  if (users->width() != encoder->width())
+    throw Error(ErrorKind::kUsage,
+                "user_encoder/" + user.spec->name + " gives vectors of width " + std::to_string(users->width()) + ", content_encoder/" +
+                    content.spec->name + " of width " + std::to_string(encoder->width()) + "; they must be equal",
+                "set [model] width, or the components' own widths");
+  auto model = std::make_shared<Recommender>(encoder, users, scores, options);
+  call_plugin(*content.spec, "prepare", [&] { model->prepare(corpus, workspace); });
+  model->to(at::Device(workspace.device()));
+  return model;
+}
+
+ModelSize model_size(Recommender& model) {
+  ModelSize size;
+  for (const Tensor& parameter : model.parameters()) (parameter.requires_grad() ? size.trainable : size.frozen) += parameter.numel();
+  for (const ParamGroup& group : model.groups())
+    for (const Tensor& parameter : group.parameters) size.groups[group.name] += parameter.numel();
+  return size;
+}
+
+}  // namespace oncekit

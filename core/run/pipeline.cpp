@@ -1,0 +1,270 @@
+#include "run/pipeline.h"
+
+#include <algorithm>
+#include <chrono>
+#include <set>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "base/files.h"
+#include "base/log_sink.h"
+#include "evaluate/evaluate.h"
+#include "model/build.h"
+#include "oncekit/dataset.h"
+#include "oncekit/log.h"
+#include "oncekit/version.h"
+#include "recipe/check.h"
+#include "run/environment.h"
+#include "run/options.h"
+#include "run/progress.h"
+#include "run/session.h"
+#include "train/checkpoint.h"
+#include "train/scorer.h"
+#include "train/trainer.h"
+
+namespace oncekit {
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+namespace {
+
+constexpr const char* kBest = "checkpoints/best";
+
+std::string recipe_name(const RecipeRequest& request) {
+  std::string name = request.file.stem().string();
+  if (!request.point.empty()) name += "-" + request.point;
+  if (request.demo && name != "demo") name += "-demo";
+  for (char& c : name)
+    if (!std::isalnum(static_cast<unsigned char>(c)) && c != '-' && c != '.') c = '_';
+  return name;
+}
+
+// What the run record says about files and plugins; hashing is remembered by nobody: it runs at the speed of the disk.
+Json data_record(const Description& description) {
+  Json files = Json::array();
+  for (const fs::path& file : description.files)
+    files.push_back({{"file", display_path(file)}, {"bytes", fs::file_size(file)}, {"digest", digest(read_file(file))}});
+  return files;
+}
+
+Json plugins_record(const PluginHost& plugins) {
+  Json list = Json::array();
+  for (const FoundPlugin* plugin : plugins.loaded()) {
+    Json stamp = Json::object();
+    for (const auto& [field, value] : plugin->stamp.build) stamp[field] = value;
+    list.push_back({{"plugin", plugin->stamp.name}, {"file", display_path(plugin->file)}, {"components", plugin->stamp.components}, {"stamp", stamp}});
+  }
+  return list;
+}
+
+Json counts_record(const std::vector<Count>& counts) {
+  Json list = Json::array();
+  for (const Count& count : counts) list.push_back({{"reason", count.reason}, {"count", count.count}, {"first", count.first}});
+  return list;
+}
+
+void append(ResultList& results, const std::string& prefix, const Metrics& metrics) {
+  for (const auto& [name, value] : metrics) results.emplace_back(prefix + name, value);
+}
+
+// The newest run under `out` with this recipe that was begun and not ended.
+fs::path newest_unfinished(const fs::path& out, const std::string& hash) {
+  fs::path found;
+  for (const RunRecord& run : list_runs(out))
+    if (run.hash == hash && run.state != "done" && run.state != "running") found = run.folder;
+  return found;
+}
+
+// One run in progress: the state that its stages hand on.
+class Run {
+ public:
+  Run(const RunRequest& request, PluginHost& plugins, Recipe recipe, RunFolder folder, bool resumed, bool demo)
+      : request_(request), plugins_(plugins), session_(std::move(recipe), plugins, request.workspace),
+        folder_(std::move(folder)), resumed_(resumed), demo_(demo) {}
+
+  ResultList execute() {
+    log::set_file(folder_.file("log.txt"));
+    log::info(folder_.path().string());
+    begin_records();
+    try {
+      stage("data", [&] { session_.load_data(); });
+      stage("prepare", [&] { session_.build_model(); });
+      record_["parameters"] = {{"trainable", session_.size().trainable}, {"frozen", session_.size().frozen}};
+      record_["data_counts"] = counts_record(session_.workspace().counts());
+      save_record();
+      if (session_.run_options().train) stage("train", [&] { train_model(); });
+      stage("evaluate", [&] { evaluate_model(); });
+      stage("rankers", [&] { evaluate_rankers(); });
+      finish();
+    } catch (const Error& e) {
+      folder_.status(e.kind() == ErrorKind::kInterrupted ? "interrupted" : "failed", stage_, e.what());
+      log::set_file({});
+      throw;
+    }
+    log::set_file({});
+    return results_;
+  }
+
+ private:
+  template <class Body>
+  void stage(const std::string& name, Body&& body) {
+    stage_ = name;
+    folder_.status("running", name);
+    session_.workspace().check_cancelled();
+    const auto start = std::chrono::steady_clock::now();
+    body();
+    times_.emplace_back(name, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  }
+
+  void begin_records() {
+    const Recipe& recipe = session_.recipe();
+    if (!resumed_) {
+      write_file(folder_.file("recipe.toml"), recipe.source());
+      write_file(folder_.file("recipe.resolved.toml"), recipe.resolved());
+      record_ = {{"oncekit", ONCEKIT_VERSION}, {"title", session_.recipe_options().title}, {"recipe", display_path(recipe.file())},
+                 {"point", request_.recipe.point}, {"demo", demo_}, {"recipe_hash", recipe.hash()}, {"seed", session_.run_options().seed},
+                 {"started", utc_now()}, {"command", request_.command}};
+    } else {
+      record_ = Json::parse(read_file(folder_.file("run.json")));
+      record_["resumed"].push_back({{"at", utc_now()}, {"command", request_.command},
+                                    {"environment", resume_environment(request_.workspace.threads, request_.workspace.device)}});
+    }
+    const Environment& e = environment();
+    record_["environment"] = {{"cpu", e.cpu}, {"features", e.features}, {"cores", e.cores}, {"threads", request_.workspace.threads},
+                              {"device", request_.workspace.device}, {"memory_gib", static_cast<double>(e.memory) / (1ll << 30)},
+                              {"system", e.system}, {"compiler", e.compiler}, {"build", e.build_type}, {"torch", e.torch}};
+    record_["plugins"] = plugins_record(plugins_);
+    if (!session_.recipe().notes().empty()) record_["notes"] = session_.recipe().notes();
+    save_record();
+  }
+
+  void save_record() { write_file(folder_.file("run.json"), record_.dump(2) + "\n"); }
+
+  void train_model() {
+    TrainSetup setup;
+    setup.options = session_.train_options();
+    setup.seed = static_cast<std::uint64_t>(session_.run_options().seed);
+    setup.folder = folder_.path();
+    setup.recipe_hash = session_.recipe().hash();
+    setup.resume = resumed_;
+    setup.environment = resume_environment(request_.workspace.threads, request_.workspace.device);
+    setup.accept_environment = request_.accept_environment;
+    const DevCheck check = [&](std::int64_t) { return session_.evaluate_split("dev", nullptr); };
+    trained_ = train(session_.model(), session_.corpus(), setup, check, session_.workspace());
+    has_trained_ = true;
+  }
+
+  void evaluate_model() {
+    if (session_.corpus().dev.size() > 0) append(results_, prefix() + "dev/", session_.evaluate_split("dev", nullptr));
+    if (session_.corpus().test.size() == 0 || !session_.corpus().test.labelled()) return;
+    GroupTable groups;
+    append(results_, prefix() + "test/", session_.evaluate_split("test", &groups));
+    if (session_.evaluate_options().per_group) write_groups(groups, folder_.file("per_group.csv"));
+  }
+
+  void evaluate_rankers() {
+    for (const std::string& ranker : session_.evaluate_options().rankers) {
+      session_.workspace().check_cancelled();
+      append(results_, "rankers/" + ranker + "/test/", session_.evaluate_ranker(ranker, "test"));
+    }
+  }
+
+  std::string prefix() const { return session_.leaky() ? "leaky/" : ""; }
+
+  void finish() {
+    const auto by_split = [](const std::string& name) { return name.find("test/") == std::string::npos ? 1 : 0; };
+    std::stable_sort(results_.begin(), results_.end(), [&](const auto& a, const auto& b) {
+      const bool ra = a.first.starts_with("rankers/"), rb = b.first.starts_with("rankers/");
+      return ra != rb ? rb : by_split(a.first) < by_split(b.first);
+    });
+    for (const auto& [name, value] : session_.facts()) results_.emplace_back("data/" + name, value);
+    if (has_trained_) {
+      results_.emplace_back("train/steps", static_cast<double>(trained_.steps));
+      results_.emplace_back("train/best_step", static_cast<double>(trained_.best_step));
+      results_.emplace_back("train/epochs", trained_.epochs);
+      results_.emplace_back("train/parameters", static_cast<double>(session_.size().trainable));
+      results_.emplace_back("train/samples_per_s", trained_.samples_per_s);
+      for (const auto& [name, seconds] : trained_.stage_s) results_.emplace_back("time/train_" + name + "_s", seconds);
+    }
+    if (session_.impressions_per_s() > 0) results_.emplace_back("eval/impressions_per_s", session_.impressions_per_s());
+    double total = 0;
+    for (const auto& [name, seconds] : times_) {
+      results_.emplace_back("time/" + name + "_s", name == "train" && has_trained_ ? std::max(seconds, trained_.seconds) : seconds);
+      total += results_.back().second;
+    }
+    results_.emplace_back("time/total_s", total);
+    results_.emplace_back("memory/peak_mib", static_cast<double>(peak_memory()) / (1 << 20));
+    record_["finished"] = utc_now();
+    record_["data_files"] = data_record(session_.description());
+    record_["data_counts"] = counts_record(session_.workspace().counts());
+    record_["stopped_early"] = trained_.stopped_early;
+    Json times = Json::object();
+    for (const auto& [name, seconds] : times_) times[name] = seconds;
+    record_["seconds"] = times;
+    save_record();
+    folder_.results(results_);
+    folder_.status("done", "done");
+  }
+
+  const RunRequest& request_;
+  PluginHost& plugins_;
+  Session session_;
+  RunFolder folder_;
+  bool resumed_, demo_;
+  std::string stage_ = "start";
+  Json record_;
+  ResultList results_;
+  TrainSummary trained_;
+  bool has_trained_ = false;
+  std::vector<std::pair<std::string, double>> times_;
+};
+
+}  // namespace
+
+RunOutcome run_recipe(const RunRequest& request, PluginHost& plugins) {
+  RecipeRequest wanted = request.recipe;
+  fs::path resume = request.resume;
+  bool demo = wanted.demo;
+  if (!resume.empty()) {
+    wanted = {};
+    wanted.file = resume / "recipe.resolved.toml";
+    demo = read_run(resume).demo;
+  }
+  Recipe recipe = Recipe::load(wanted, core_tables(), plugins);
+  if (resume.empty() && request.resume_newest) resume = newest_unfinished(request.out, recipe.hash());
+  if (!resume.empty()) {
+    if (read_run(resume).state == "done")
+      throw Error(ErrorKind::kUsage, "this run is finished already", "`oncekit runs show` prints its results; run its recipe for a new one", resume.string());
+  }
+  const std::string name = recipe_name(wanted), hash = recipe.hash();
+  const std::int64_t seed = recipe.table<RunOptions>("run").seed;
+  RunFolder folder = resume.empty() ? RunFolder::create(request.out, name, seed, hash) : RunFolder::open(resume);
+  const fs::path path = folder.path();
+  const bool begun = !resume.empty() && fs::exists(path / "run.json");
+  Run run(request, plugins, std::move(recipe), std::move(folder), begun, demo);
+  return {path, run.execute()};
+}
+
+ResultList evaluate_run(const EvalRequest& request, PluginHost& plugins) {
+  if (!fs::exists(request.folder / kBest))
+    throw Error(ErrorKind::kData, "this run has no checkpoint to evaluate", "continue it with `oncekit run " + request.folder.string() + "`", request.folder.string());
+  RecipeRequest wanted;
+  wanted.file = request.folder / "recipe.resolved.toml";
+  wanted.overrides = request.overrides;
+  Session session(Recipe::load(wanted, core_tables(), plugins), plugins, request.workspace);
+  session.load_data();
+  session.build_model();
+  load_checkpoint(session.model(), request.folder / kBest);
+  ResultList results;
+  const std::string prefix = session.leaky() ? "leaky/" : "";
+  for (const std::string& split : request.splits) append(results, prefix + split + "/", session.evaluate_split(split, nullptr));
+  for (const std::string& split : request.splits)
+    for (const std::string& ranker : session.evaluate_options().rankers)
+      append(results, "rankers/" + ranker + "/" + split + "/", session.evaluate_ranker(ranker, split));
+  for (const auto& [name, value] : session.facts()) results.emplace_back("data/" + name, value);
+  results.emplace_back("eval/impressions_per_s", session.impressions_per_s());
+  results.emplace_back("memory/peak_mib", static_cast<double>(peak_memory()) / (1 << 20));
+  return results;
+}
+
+}  // namespace oncekit

@@ -1,0 +1,104 @@
+#include "run/session.h"
+
+#include <chrono>
+
+#include "plugin/guard.h"
+#include "plugin/host.h"
+#include "recipe/check.h"
+#include "run/pipeline.h"
+#include "train/scorer.h"
+
+namespace oncekit {
+namespace {
+
+WorkspaceOptions with_recipe(WorkspaceOptions options, const RunOptions& run) {
+  options.seed = static_cast<std::uint64_t>(run.seed);
+  if (run.memory_gib > 0) options.memory_budget = run.memory_gib << 30;
+  return options;
+}
+
+ComponentChoice choice(const UsedComponent& used) { return {used.spec, used.options.get()}; }
+
+}  // namespace
+
+const std::vector<CoreTable>& core_tables() {
+  static const std::vector<CoreTable> tables{
+      core_table<RecipeOptions>("recipe", "what the recipe says about itself"),
+      core_table<ModelOptions>("model", "what user and item vectors have in common"),
+      core_table<TrainOptions>("train", "losses, negatives, optimizer, schedule, stopping"),
+      core_table<EvaluateOptions>("evaluate", "metrics, groups, candidates, slices"),
+      core_table<RunOptions>("run", "seed and resources"),
+  };
+  return tables;
+}
+
+Session::Session(Recipe recipe, PluginHost&, WorkspaceOptions workspace)
+    : recipe_(std::move(recipe)), workspace_(with_recipe(std::move(workspace), run_options())) {}
+
+Session::~Session() = default;
+
+const Description& Session::description() {
+  if (description_) return *description_;
+  const UsedComponent& used = recipe_.component("dataset");
+  if (!dataset_) dataset_ = call_plugin(*used.spec, "construct", [&] { return used.spec->make_dataset(*used.options); });
+  description_ = call_plugin(*used.spec, "describe", [&] { return dataset_->describe(); });
+  return *description_;
+}
+
+void Session::load_data() {
+  check_needs(recipe_, description());
+  const UsedComponent& used = recipe_.component("dataset");
+  corpus_ = call_plugin(*used.spec, "load", [&] { return dataset_->load(workspace_); });
+  description_ = call_plugin(*used.spec, "describe", [&] { return dataset_->describe(); });
+}
+
+void Session::build_model() {
+  model_ = build_recommender(choice(recipe_.component("content_encoder")), choice(recipe_.component("user_encoder")),
+                             choice(recipe_.component("interaction")), recipe_.table<ModelOptions>("model"),
+                             static_cast<std::uint64_t>(run_options().seed), corpus_, workspace_);
+  size_ = model_size(*model_);
+}
+
+std::map<std::string, double> Session::facts() const {
+  std::map<std::string, double> facts = corpus_.facts;
+  facts["items"] = static_cast<double>(corpus_.items.size());
+  facts["users"] = static_cast<double>(corpus_.users.size());
+  facts["train_impressions"] = static_cast<double>(corpus_.train.size());
+  facts["dev_impressions"] = static_cast<double>(corpus_.dev.size());
+  facts["test_impressions"] = static_cast<double>(corpus_.test.size());
+  return facts;
+}
+
+bool Session::leaky() const { return train_options().negative_pool == "user_released" && run_options().train; }
+
+const Impressions& Session::split(const std::string& name) const {
+  const Impressions& impressions = name == "train" ? corpus_.train : name == "dev" ? corpus_.dev : corpus_.test;
+  if (name != "train" && name != "dev" && name != "test")
+    throw Error(ErrorKind::kUsage, "there is no split '" + name + "'", "use train, dev or test");
+  if (impressions.size() == 0 || !impressions.labelled())
+    throw Error(ErrorKind::kUsage, "the " + name + " split has no labelled impressions", "see `oncekit data stats`");
+  return impressions;
+}
+
+EvaluationContext& Session::context() {
+  if (!context_) context_ = std::make_unique<EvaluationContext>(corpus_, evaluate_options(), workspace_);
+  return *context_;
+}
+
+Metrics Session::evaluate_split(const std::string& name, GroupTable* groups) {
+  const Impressions& impressions = split(name);
+  context();
+  const auto start = std::chrono::steady_clock::now();
+  const std::vector<float> scores = score_impressions(*model_, corpus_, impressions, evaluate_options().batch_items, workspace_);
+  Metrics metrics = evaluate(context(), impressions, scores, groups);
+  seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  impressions_ += static_cast<double>(impressions.size());
+  return metrics;
+}
+
+Metrics Session::evaluate_ranker(const std::string& ranker, const std::string& name) {
+  const Impressions& impressions = split(name);
+  return evaluate(context(), impressions, rank_untrained(context(), ranker, impressions), nullptr);
+}
+
+}  // namespace oncekit

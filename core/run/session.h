@@ -1,0 +1,70 @@
+// A recipe brought to life: its dataset loaded, its model built, its splits evaluated. Shared by `run`, `eval` and the data commands.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "evaluate/evaluate.h"
+#include "model/build.h"
+#include "oncekit/corpus.h"
+#include "oncekit/dataset.h"
+#include "recipe/recipe.h"
+#include "run/options.h"
+#include "run/workspace.h"
+#include "train/options.h"
+
+namespace oncekit {
+
+class PluginHost;
+class Recommender;
+
+class Session {
+ public:
+  /// The workspace's seed and memory budget are taken from the recipe's [run].
+  Session(Recipe recipe, PluginHost& plugins, WorkspaceOptions workspace);
+  ~Session();
+
+  const Recipe& recipe() const { return recipe_; }
+  const RecipeOptions& recipe_options() const { return recipe_.table<RecipeOptions>("recipe"); }
+  const RunOptions& run_options() const { return recipe_.table<RunOptions>("run"); }
+  const TrainOptions& train_options() const { return recipe_.table<TrainOptions>("train"); }
+  const EvaluateOptions& evaluate_options() const { return recipe_.table<EvaluateOptions>("evaluate"); }
+  HostWorkspace& workspace() { return workspace_; }
+
+  /// What the dataset gives, without loading it; checks what the components need against it. Throws Error(kUsage or kData).
+  const Description& description();
+  void load_data();
+  void build_model();  ///< REQUIRES: load_data()
+
+  const Corpus& corpus() const { return corpus_; }
+  Recommender& model() { return *model_; }
+  const ModelSize& size() const { return size_; }
+  /// Figures of the corpus for results.json, e.g. {"items": 65238, "best_auc": 0.79}.
+  std::map<std::string, double> facts() const;
+  /// True when training draws negatives from dev and test: every result then carries the prefix leaky/.
+  bool leaky() const;
+
+  /// split: "train", "dev" or "test". Throws Error(kUsage) when it has no impressions or no labels.
+  Metrics evaluate_split(const std::string& split, GroupTable* groups);
+  Metrics evaluate_ranker(const std::string& ranker, const std::string& split);
+  /// Of the evaluations so far; 0 before the first.
+  double impressions_per_s() const { return seconds_ > 0 ? impressions_ / seconds_ : 0; }
+
+ private:
+  const Impressions& split(const std::string& name) const;
+  EvaluationContext& context();
+
+  Recipe recipe_;
+  HostWorkspace workspace_;
+  std::unique_ptr<Dataset> dataset_;
+  std::optional<Description> description_;
+  Corpus corpus_;
+  std::shared_ptr<Recommender> model_;
+  ModelSize size_;
+  std::unique_ptr<EvaluationContext> context_;
+  double impressions_ = 0, seconds_ = 0;
+};
+
+}  // namespace oncekit

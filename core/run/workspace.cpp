@@ -1,0 +1,80 @@
+#include "run/workspace.h"
+
+#include <algorithm>
+#include <exception>
+#include <fstream>
+#include <thread>
+
+#include "cache/store.h"
+#include "oncekit/error.h"
+#include "run/environment.h"
+#include "run/progress.h"
+
+namespace oncekit {
+
+std::atomic<bool>& cancel_requested() {
+  static std::atomic<bool> flag{false};
+  return flag;
+}
+
+HostWorkspace::HostWorkspace(WorkspaceOptions options) : options_(std::move(options)) {
+  if (options_.threads < 1) options_.threads = 1;
+  if (options_.memory_budget <= 0) options_.memory_budget = available_memory() / 4 * 3;
+}
+
+HostWorkspace::~HostWorkspace() = default;
+
+std::filesystem::path HostWorkspace::cache(const CacheKey& key, const std::function<void(const std::filesystem::path&)>& build) {
+  return CacheStore(options_.cache).get(key, build);
+}
+
+void HostWorkspace::parallel_for(std::int64_t n, std::int64_t grain, const std::function<void(std::int64_t, std::int64_t)>& body) {
+  if (n <= 0) return;
+  grain = std::max<std::int64_t>(1, grain);
+  const std::int64_t chunks = (n + grain - 1) / grain;
+  const auto workers = static_cast<int>(std::min<std::int64_t>(options_.threads, chunks));
+  std::vector<std::exception_ptr> errors(static_cast<std::size_t>(chunks));
+  std::atomic<std::int64_t> next{0};
+  const auto work = [&] {
+    for (std::int64_t chunk; (chunk = next++) < chunks;) {
+      try {
+        body(chunk * grain, std::min(n, (chunk + 1) * grain));
+      } catch (...) {
+        errors[static_cast<std::size_t>(chunk)] = std::current_exception();
+      }
+    }
+  };
+  std::vector<std::thread> threads;
+  for (int i = 1; i < workers; ++i) threads.emplace_back(work);
+  work();
+  for (std::thread& thread : threads) thread.join();
+  for (const std::exception_ptr& error : errors)
+    if (error) std::rethrow_exception(error);
+}
+
+std::unique_ptr<Progress> HostWorkspace::progress(std::string_view stage, std::int64_t total, std::string_view unit) {
+  return make_progress(stage, total, unit, options_.show);
+}
+
+void HostWorkspace::check_cancelled() const {
+  if (cancel_requested()) throw Error(ErrorKind::kInterrupted, "stopped by the user");
+}
+
+std::int64_t HostWorkspace::memory_budget() const { return options_.memory_budget; }
+
+void HostWorkspace::count(std::string_view reason, std::string_view where) {
+  std::lock_guard lock(mutex_);
+  const auto at = std::lower_bound(counts_.begin(), counts_.end(), reason, [](const Count& c, std::string_view r) { return c.reason < r; });
+  if (at != counts_.end() && at->reason == reason) {
+    ++at->count;
+    return;
+  }
+  counts_.insert(at, Count{std::string(reason), 1, std::string(where)});
+}
+
+std::vector<Count> HostWorkspace::counts() const {
+  std::lock_guard lock(mutex_);
+  return counts_;
+}
+
+}  // namespace oncekit
