@@ -10,7 +10,7 @@
 
 namespace oncekit {
 
-/// The text stamp of a plugin file: see docs/formats.md. Fields are absent ("") when the stamp lacks them.
+/// The text stamp of a plugin file: see docs/formats/stamp.md. Fields are absent ("") when the stamp lacks them.
 struct Stamp {
   std::string name;                     ///< plugin
   std::vector<std::string> components;  ///< "user_encoder/nrms"
@@ -21,18 +21,26 @@ struct FoundPlugin {
   std::filesystem::path file;
   Stamp stamp;
   std::string refused;  ///< why it cannot be loaded (the table), or ""
+  std::vector<std::string> shadowed;  ///< its components that another file, earlier in the search order, gives already
 };
 
 class PluginHost final : public Catalog {
  public:
   /// Search order: `paths` (--plugin-path), ONCEKIT_PLUGIN_PATH, the installed or build folder.
+  /// A path is a folder, of which the files oncekit_*.so count, or one plugin file. A missing one among `paths` is an Error(kUsage).
   explicit PluginHost(std::vector<std::filesystem::path> paths);
   ~PluginHost() override;
 
-  /// All plugin files found, stamps read, nothing loaded.
+  /// All plugin files found, in search order, stamps read, nothing loaded. The first file that gives a component is the one used, even
+  /// when it is refused: a file put in front is meant.
   const std::vector<FoundPlugin>& found() const;
   const ComponentSpec& find(const std::string& kind, const std::string& name) override;
   std::vector<std::string> names(const std::string& kind) const override;
+  /// The plugin that a component comes from, refused or not, without loading it; null when there is none.
+  const FoundPlugin* plugin_of(const std::string& kind, const std::string& name) const;
+  /// What was searched, and what was odd about it (a folder of ONCEKIT_PLUGIN_PATH that is missing).
+  const std::vector<std::filesystem::path>& folders() const;
+  const std::vector<std::string>& notes() const;
   /// Plugins loaded so far, for run.json.
   std::vector<const FoundPlugin*> loaded() const;
 
