@@ -21,10 +21,12 @@ struct RunOptions {
   std::int64_t seed = 2023;
   std::int64_t memory_gib = 0;
   bool train = true;
+  bool shuffle_histories = false;
 
   void describe(Fields& f) {
     f.integer("seed", seed).at_least(0).doc("of initial weights, sampling and dropout");
     f.integer("memory_gib", memory_gib).at_least(0).unit("GiB").doc("memory budget; 0 = three quarters of what is available");
+    f.boolean("shuffle_histories", shuffle_histories).doc("negative control: every history goes to somebody else, in all splits");
     f.boolean("train", train).doc("false: evaluate the untrained model");
   }
 };

@@ -1,6 +1,7 @@
 #include "run/session.h"
 
 #include <chrono>
+#include <numeric>
 
 #include "plugin/guard.h"
 #include "plugin/host.h"
@@ -15,6 +16,21 @@ WorkspaceOptions with_recipe(WorkspaceOptions options, const RunOptions& run) {
   options.seed = static_cast<std::uint64_t>(run.seed);
   if (run.memory_gib > 0) options.memory_budget = run.memory_gib << 30;
   return options;
+}
+
+// Row r of the histories becomes another row's, so that every impression meets somebody else's clicks.
+void shuffle_histories(Corpus& corpus, Rng rng) {
+  std::vector<std::size_t> order(corpus.histories.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  rng.shuffle(order.data(), order.size());
+  Ragged<ItemId> histories;
+  std::vector<std::int32_t> before;
+  for (std::size_t row : order) {
+    histories.push_back(corpus.histories[row]);
+    before.push_back(corpus.clicks_before[row]);
+  }
+  corpus.histories = std::move(histories);
+  corpus.clicks_before = std::move(before);
 }
 
 ComponentChoice choice(const UsedComponent& used) { return {used.spec, used.options.get()}; }
@@ -50,6 +66,7 @@ void Session::load_data() {
   const UsedComponent& used = recipe_.component("dataset");
   corpus_ = call_plugin(*used.spec, "load", [&] { return dataset_->load(workspace_); });
   description_ = call_plugin(*used.spec, "describe", [&] { return dataset_->describe(); });
+  if (run_options().shuffle_histories) shuffle_histories(corpus_, workspace_.rng("shuffle_histories"));
 }
 
 void Session::build_model() {
