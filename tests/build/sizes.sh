@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# tags: [unit] [build]
+# Size is watched (DESIGN 1): no file of ours over 600 lines, no room of the core over 1,800.
+set -euo pipefail
+tree=$1; cd "$tree"
+long=$(find core plugins tests bench examples cmake oncekit -type f \( -name '*.cpp' -o -name '*.h' -o -name '*.cmake' -o -name oncekit \) 2>/dev/null |
+  xargs wc -l | awk '$2 != "total" && $1 > 600')
+big=$(for room in core/*/; do
+  [ "$room" != core/include/ ] || continue
+  echo "$(find "$room" -name '*.cpp' -o -name '*.h' | xargs -r cat | wc -l) $room"
+done | awk '$1 > 1800')
+if [ -n "$long$big" ]; then printf '%s\n' "too long (lines, what):" "$long" "$big"; exit 1; fi
+echo "$(find core -name '*.cpp' -o -name '*.h' | xargs cat | wc -l) lines of core, $(find plugins -name '*.cpp' -o -name '*.h' | xargs -r cat | wc -l) of plugins"
