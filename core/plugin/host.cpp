@@ -1,6 +1,6 @@
 #include "plugin/host.h"
 
-#include <dlfcn.h>
+#include <cxxabi.h>
 
 #include <algorithm>
 #include <boost/dll/shared_library.hpp>
@@ -9,7 +9,6 @@
 #include <map>
 #include <set>
 
-#include "base/files.h"
 #include "oncekit/augmenter.h"
 #include "oncekit/dataset.h"
 #include "oncekit/plugin.h"
@@ -97,7 +96,7 @@ bool has_factory(const ComponentSpec& spec) {
 
 std::deque<ComponentSpec> load(const FoundPlugin& plugin) {
   const Stamp& stamp = plugin.stamp;
-  const std::string subject = "plugin '" + stamp.name + "' (" + display_path(plugin.file) + ")";
+  const std::string subject = "plugin '" + stamp.name + "' (" + shown_path(plugin.file) + ")";
   const auto refuse = [&](const std::string& why, const std::string& hint) -> Error {
     return Error(ErrorKind::kPlugin, subject + " is refused: it " + why, hint);
   };
@@ -115,6 +114,11 @@ std::deque<ComponentSpec> load(const FoundPlugin& plugin) {
       why.erase(std::min(why.rfind("): "), why.size()));
       const std::string file = fs::absolute(plugin.file).string() + ": ";
       if (why.starts_with(file)) why.erase(0, file.size());
+      if (const std::size_t symbol = why.find("_Z"); symbol != std::string::npos) {
+        int status = 0;
+        const std::unique_ptr<char, void (*)(void*)> plain(abi::__cxa_demangle(why.c_str() + symbol, nullptr, nullptr, &status), std::free);
+        if (status == 0 && plain) why.replace(symbol, std::string::npos, plain.get());
+      }
     }
     throw refuse("cannot be loaded: " + why, "rebuild it: " + rebuild_command(plugin.file));
   }
@@ -179,7 +183,7 @@ PluginHost::PluginHost(std::vector<fs::path> paths) : state_(std::make_unique<St
   std::set<fs::path> seen;
   for (const fs::path& path : paths) {
     if (!fs::exists(path))
-      throw Error(ErrorKind::kUsage, "--plugin-path " + display_path(path) + " does not exist", "name a folder of plugins or one plugin file");
+      throw Error(ErrorKind::kUsage, "--plugin-path " + shown_path(path) + " does not exist", "name a folder of plugins or one plugin file");
     state_->search(path, seen);
   }
   if (const char* variable = std::getenv("ONCEKIT_PLUGIN_PATH")) {
@@ -190,7 +194,7 @@ PluginHost::PluginHost(std::vector<fs::path> paths) : state_(std::make_unique<St
       rest.remove_prefix(std::min(end + 1, rest.size()));
       if (path.empty()) continue;
       if (fs::exists(path)) state_->search(path, seen);
-      else state_->notes.push_back("ONCEKIT_PLUGIN_PATH names " + display_path(path) + ", which does not exist");
+      else state_->notes.push_back("ONCEKIT_PLUGIN_PATH names " + shown_path(path) + ", which does not exist");
     }
   }
   if (const fs::path own = plugin_folder(); !own.empty()) state_->search(own, seen);
@@ -233,7 +237,7 @@ const ComponentSpec& PluginHost::find(const std::string& kind, const std::string
       if (other != kind && plugin_of(other, name)) message += "; '" + name + "' is the name of a component of kind " + other;
     std::string hint = known.empty() ? "no component of this kind was found in " : "there are " + list(known);
     if (known.empty())
-      for (const fs::path& folder : state_->folders) hint += (folder == state_->folders.front() ? "" : ", ") + display_path(folder);
+      for (const fs::path& folder : state_->folders) hint += (folder == state_->folders.front() ? "" : ", ") + shown_path(folder);
     const auto refused = std::count_if(state_->found.begin(), state_->found.end(), [](const FoundPlugin& p) { return !p.refused.empty(); });
     if (refused > 0)
       hint += "; " + std::to_string(refused) + (refused == 1 ? " plugin file is" : " plugin files are") + " refused, see: oncekit plugins doctor";

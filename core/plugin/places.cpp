@@ -2,6 +2,8 @@
 
 #include <dlfcn.h>
 
+#include <cstdlib>
+
 namespace oncekit {
 namespace {
 
@@ -33,6 +35,19 @@ fs::path plugin_folder() {
 fs::path cmake_folder() {
   const fs::path lib = library_folder();
   return first_with({lib / "cmake" / "oncekit", lib.parent_path() / "cmake" / "oncekit", lib.parent_path()}, "oncekitConfig.cmake");
+}
+
+std::string shown_path(const fs::path& path) {
+  std::error_code ignored;
+  const fs::path whole = fs::absolute(path, ignored).lexically_normal();
+  const auto below = [&](const fs::path& folder) {
+    const fs::path relative = whole.lexically_relative(folder);
+    return relative.empty() || *relative.begin() == ".." ? std::string{} : relative.string();
+  };
+  if (const std::string relative = below(fs::current_path(ignored)); !relative.empty()) return relative;
+  if (const char* home = std::getenv("HOME"); home && *home)
+    if (const std::string relative = below(home); !relative.empty()) return "~/" + relative;
+  return whole.string();
 }
 
 }  // namespace oncekit

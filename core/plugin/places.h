@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 
 namespace oncekit {
 
@@ -11,5 +12,7 @@ std::filesystem::path library_folder();
 std::filesystem::path plugin_folder();
 /// The folder of oncekitConfig.cmake, installed or of the build; empty when there is none.
 std::filesystem::path cmake_folder();
+/// A path for messages and commands to copy: relative to the working folder when inside it, from ~ in the home folder, else absolute.
+std::string shown_path(const std::filesystem::path& path);
 
 }  // namespace oncekit

@@ -5,9 +5,9 @@
 #include <set>
 #include <sstream>
 
-#include "base/files.h"
 #include "plugin/elf.h"
 #include "plugin/kinds.h"
+#include "plugin/places.h"
 
 namespace oncekit {
 namespace {
@@ -112,12 +112,15 @@ std::string refusal_table(const std::vector<Difference>& differences) {
 }
 
 std::string rebuild_command(const std::filesystem::path& file) {
-  std::filesystem::path folder = std::filesystem::absolute(file).parent_path();
+  std::filesystem::path folder = std::filesystem::absolute(file).parent_path().lexically_normal();
+  if (const std::filesystem::path own = plugin_folder(); !own.empty() && folder == own)  // a plugin of ours: rebuilt with oncekit itself
+    return std::filesystem::exists(own.parent_path() / "CMakeCache.txt") ? "cmake --build " + shown_path(own.parent_path())
+                                                                        : "install this version of oncekit again";
   for (int level = 0; level < 3 && folder.has_relative_path(); ++level, folder = folder.parent_path()) {
     std::ifstream in(folder / "CMakeLists.txt");
     std::stringstream text;
     if (in && text << in.rdbuf() && text.str().find("oncekit_add_plugin(") != std::string::npos)
-      return "oncekit plugins build " + display_path(folder);
+      return "oncekit plugins build " + shown_path(folder);
   }
   return "oncekit plugins build FOLDER";
 }
@@ -126,7 +129,7 @@ FoundPlugin inspect_plugin(const std::filesystem::path& file, const BuildFields&
   FoundPlugin plugin;
   plugin.file = file;
   const auto refuse = [&](const std::string& why) {
-    plugin.refused = "plugin file " + display_path(file) + " is refused: " + why;
+    plugin.refused = "plugin file " + shown_path(file) + " is refused: " + why;
     return plugin;
   };
 
@@ -143,7 +146,7 @@ FoundPlugin inspect_plugin(const std::filesystem::path& file, const BuildFields&
   std::vector<Difference> differences = compare_builds(plugin.stamp.build, host);
   compare_needed(elf.needed, differences);
   if (!differences.empty())
-    plugin.refused = "plugin '" + plugin.stamp.name + "' (" + display_path(file) + ") was built against another oncekit or LibTorch and is not loaded:\n" +
+    plugin.refused = "plugin '" + plugin.stamp.name + "' (" + shown_path(file) + ") was built against another oncekit or LibTorch and is not loaded:\n" +
                      refusal_table(differences) + "\nrebuild it: " + rebuild_command(file);
   return plugin;
 }

@@ -28,7 +28,7 @@ std::vector<Difference> compare_builds(const BuildFields& plugin, const BuildFie
 /// "field | plugin has | oncekit has", aligned, two spaces before each line, with a heading; no newline at the end.
 std::string refusal_table(const std::vector<Difference>& differences);
 
-/// The command that rebuilds a plugin file: with its folder when a CMakeLists.txt with oncekit_add_plugin stands at most three folders up.
+/// What rebuilds a plugin file. With its folder when a CMakeLists.txt with oncekit_add_plugin stands at most three folders up.
 std::string rebuild_command(const std::filesystem::path& file);
 
 /// All of it for one file, read but not loaded.
