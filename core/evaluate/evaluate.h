@@ -29,7 +29,8 @@ struct GroupTable {
   std::size_t size() const noexcept { return ids.size(); }
 };
 
-/// Which training facts the slices and rankers need; made once a corpus.
+/// Which training facts the slices and rankers need; made once a corpus. Keeps references to the corpus and the workspace.
+/// One thread uses it at a time; the work inside runs on the workspace's threads.
 class EvaluationContext {
  public:
   EvaluationContext(const Corpus& corpus, const EvaluateOptions& options, Workspace& workspace);
@@ -45,6 +46,14 @@ class EvaluationContext {
 /// Throws Error(kRun) when a score is NaN, naming the impression.
 Metrics evaluate(const EvaluationContext& context, const Impressions& impressions, std::span<const float> scores,
                  GroupTable* groups = nullptr);
+
+/// Fills scores[(impression - begin) * items.listed + item] for the impressions [begin, end) of a split.
+using CatalogueScores = std::function<void(std::int64_t begin, std::int64_t end, std::span<float> scores)>;
+
+/// `candidates = "all"`: each impression on its own ranks the whole catalogue (rows [0, items.listed)) but the items of its
+/// history, and its clicked candidates are the positives. `score` is called for `block` impressions at a time, in order.
+Metrics evaluate_catalogue(const EvaluationContext& context, const Impressions& impressions, std::int64_t block,
+                           const CatalogueScores& score, GroupTable* groups = nullptr);
 
 /// Scores of an untrained ranker ("popularity", "item_knn", "tfidf") for the listed candidates; fitted on training data only.
 std::vector<float> rank_untrained(const EvaluationContext& context, const std::string& ranker, const Impressions& impressions);
