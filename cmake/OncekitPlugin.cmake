@@ -51,11 +51,11 @@ function(oncekit_add_plugin)
     PREFIX "" OUTPUT_NAME oncekit_${arg_NAME} SUFFIX .so
     CXX_STANDARD 20 CXX_STANDARD_REQUIRED ON CXX_EXTENSIONS OFF
     CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON POSITION_INDEPENDENT_CODE ON
-    # The same path before and after installation: where the core and LibTorch were when this was linked.
-    BUILD_WITH_INSTALL_RPATH OFF INSTALL_RPATH_USE_LINK_PATH ON)
+    INSTALL_RPATH "$ORIGIN/../.." INSTALL_RPATH_USE_LINK_PATH ON)
   if(ONCEKIT_PLUGIN_OUTPUT)
     set_target_properties(${target} PROPERTIES LIBRARY_OUTPUT_DIRECTORY "${ONCEKIT_PLUGIN_OUTPUT}")
     add_dependencies(oncekit_plugins ${target})
+    set_property(GLOBAL APPEND PROPERTY ONCEKIT_PLUGIN_TARGETS ${target})
   endif()
   target_link_libraries(${target} PRIVATE oncekit::core $<IF:$<BOOL:${arg_TIER0}>,torch::aten,torch::torch> ${arg_LIBRARIES})
   # nodelete: an object or exception that outlives its library is a crash. defs: a missing symbol fails here, not at a user's.

@@ -3,7 +3,7 @@
 # Size is watched (DESIGN 1): no file of ours over 600 lines, no room of the core over 1,800.
 set -euo pipefail
 tree=$1; cd "$tree"
-long=$(find core plugins tests bench examples cmake oncekit -type f \( -name '*.cpp' -o -name '*.h' -o -name '*.cmake' -o -name oncekit \) 2>/dev/null |
+long=$({ find core plugins tests bench examples cmake oncekit -type f \( -name '*.cpp' -o -name '*.h' -o -name '*.cmake' -o -name oncekit \) 2>/dev/null || true; } |
   xargs wc -l | awk '$2 != "total" && $1 > 600')
 big=$(for room in core/*/; do
   [ "$room" != core/include/ ] || continue
