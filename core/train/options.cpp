@@ -41,9 +41,6 @@ void TrainOptions::validate(Problems& problems) const {
     problems.add("[train] schedule_epochs is below epochs: the learning rate would be 0 before the end",
                  "raise schedule_epochs, or leave it at 0 (the decay then ends at `epochs`)");
   }
-  if (optimizer == "adamw" && weight_decay == 0) {
-    problems.add("[train] optimizer = 'adamw' with weight_decay = 0 is plain Adam", "set weight_decay, or optimizer = 'adam'");
-  }
 }
 
 }  // namespace oncekit

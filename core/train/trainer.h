@@ -25,7 +25,10 @@ struct TrainSummary {
   bool stopped_early = false;
   double seconds = 0;            ///< of training steps alone, resumed parts included
   double samples_per_s = 0;
-  std::map<std::string, double> stage_s;  ///< "batch", "forward", "backward", "optimizer", "dev"
+  std::map<std::string, double> stage_s;  ///< "batch", "forward", "backward", "optimizer", "dev", "save"
+  bool leaky = false;            ///< negatives came from dev and test too: results go under `leaky/`
+  std::int64_t skipped = 0;      ///< clicked candidates without any negative: no samples
+  std::vector<std::string> notes;  ///< for run.json, e.g. that a run was resumed on another machine
 };
 
 /// Dev metrics, flat names without the split: {"auc": 0.61, ...}. Must not change the model.
@@ -34,7 +37,7 @@ using DevCheck = std::function<std::map<std::string, double>(std::int64_t step)>
 struct TrainSetup {
   TrainOptions options;
   std::uint64_t seed = 0;                ///< run.seed
-  std::filesystem::path folder;          ///< checkpoints/ and curves.csv go here
+  std::filesystem::path folder;          ///< checkpoints/, curves.csv and losses.csv go here
   std::string recipe_hash;               ///< a checkpoint of another recipe is refused
   bool resume = false;                   ///< continue from folder/checkpoints/last when it exists
   std::string environment;               ///< CPU, threads, build, as text: another one on resuming is refused …
