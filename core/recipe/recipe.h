@@ -54,6 +54,8 @@ class Recipe {
   const UsedComponent& component(const std::string& kind) const;
   /// The augmenters, in the order of `augment = [...]`.
   const std::vector<UsedComponent>& augmenters() const;
+  /// Their names in `augment`, parallel to augmenters().
+  const std::vector<std::string>& augment() const;
 
   /// The [expect] table, as written: name -> number.
   const std::map<std::string, double>& expect() const;
