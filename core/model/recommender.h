@@ -26,6 +26,8 @@ struct SampleBatch {
   std::int64_t batch() const noexcept { return static_cast<std::int64_t>(users_B.size()); }
 };
 
+class ProfileFusion;  // model/profile_fusion.h
+
 class Recommender : public torch::nn::Module {
  public:
   Recommender(std::shared_ptr<ContentEncoder> content, std::shared_ptr<UserEncoder> user,
@@ -59,6 +61,7 @@ class Recommender : public torch::nn::Module {
   std::shared_ptr<UserEncoder> user_;
   std::shared_ptr<Interaction> interaction_;
   ModelOptions options_;
+  std::shared_ptr<ProfileFusion> profile_;
   bool slot_masks_ = false;
 };
 
