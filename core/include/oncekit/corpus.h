@@ -102,7 +102,8 @@ struct Corpus {
   std::vector<std::int32_t> clicks_before;      ///< clicks of each history before truncation and augmentation: decides who is new
   Impressions train, dev, test;
   std::string group = "impression";             ///< what metrics group by when the recipe does not say: "impression" or "user"
-  std::vector<Count> counts;
+  std::vector<Count> counts;                    ///< oddities met while reading; also given to Workspace::count
+  std::map<std::string, double> facts;          ///< numbers known of the data, e.g. "best_auc" of a toy; in results.json as "data/..."
 };
 
 }  // namespace oncekit

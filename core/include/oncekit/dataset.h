@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,7 @@ struct ToyWorld {
     std::vector<std::uint8_t> clicked;            ///< parallel to shown
   };
   std::vector<Row> train, dev, test;
+  std::map<std::string, double> facts;            ///< "best_auc" etc.: becomes Corpus::facts of whoever reads the toy
 };
 
 /// REQUIRES of implementors: load() is deterministic; every oddity of the input is either an Error(kData) with file:line or

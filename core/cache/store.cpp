@@ -1,0 +1,136 @@
+#include "cache/store.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <system_error>
+#include <thread>
+
+#include "base/files.h"
+#include "cache/digest.h"
+#include "oncekit/error.h"
+
+namespace oncekit {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr std::uintmax_t kFullBelow = 1 << 20;  // bytes left on the disk below which a build is not believed
+
+bool means_full(const std::error_code& code) {
+  return code.value() == ENOSPC || code.value() == EDQUOT || code.value() == EFBIG;
+}
+
+[[noreturn]] void disk_full(const fs::path& root, const CacheKey& key) {
+  throw Error(ErrorKind::kRun, "the disk is full: cannot build the cache entry " + key.kind() + "-" + key.hash(),
+              "make room, or name another folder with --cache DIR; nothing partial was left", display_path(root));
+}
+
+[[noreturn]] void cannot(const std::string& what, const fs::path& path, int code) {
+  throw Error(ErrorKind::kRun, what + ": " + std::strerror(code), "name another folder with --cache DIR", display_path(path));
+}
+
+// An exclusive lock between threads and processes, gone with the process.
+class FileLock {
+ public:
+  FileLock(const fs::path& file, const std::function<void()>& waiting) : fd_(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644)) {
+    if (fd_ < 0) cannot("cannot make a lock file in the cache folder", file, errno);
+    try {
+      while (::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EWOULDBLOCK && errno != EINTR) cannot("cannot lock a cache entry", file, errno);
+        if (waiting) waiting();
+        std::this_thread::sleep_for(std::chrono::milliseconds(100));
+      }
+    } catch (...) {
+      ::close(fd_);
+      throw;
+    }
+  }
+  ~FileLock() { ::close(fd_); }
+  FileLock(const FileLock&) = delete;
+  FileLock& operator=(const FileLock&) = delete;
+
+ private:
+  int fd_;
+};
+
+// Removes a half-built entry on the way out unless told to keep it.
+struct Part {
+  fs::path folder;
+  bool keep = false;
+  ~Part() {
+    std::error_code ignored;
+    if (!keep) fs::remove_all(folder, ignored);
+  }
+};
+
+bool whole(const fs::path& folder, const CacheKey& key) {
+  std::error_code ignored;
+  if (!fs::is_regular_file(folder / "key.txt", ignored)) return false;
+  try {
+    return read_file(folder / "key.txt") == key.text();
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+void sync_tree(const fs::path& folder) {
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(folder)) {
+    if (entry.is_regular_file() || entry.is_directory()) sync_path(entry.path());
+  }
+  sync_path(folder);
+}
+
+void build_part(const fs::path& root, const fs::path& part, const CacheKey& key, const CacheStore::Build& build) {
+  try {
+    fs::create_directory(part);
+    build(part);
+    // A stream whose owner never looked may have lost its end: with no room left, the entry is not believed.
+    std::error_code code;
+    const fs::space_info space = fs::space(root, code);
+    if (!code && space.capacity > 0 && space.available < kFullBelow) disk_full(root, key);
+    write_file(part / "key.txt", key.text());
+    sync_tree(part);
+  } catch (const std::system_error& error) {  // fs::filesystem_error, and streams that throw
+    if (means_full(error.code())) disk_full(root, key);
+    throw Error(ErrorKind::kRun, std::string("cannot build a cache entry: ") + error.what(), "name another folder with --cache DIR",
+                display_path(root));
+  }
+}
+
+}  // namespace
+
+CacheStore::CacheStore(fs::path root) : root_(std::move(root)) { keep_digests_in(root_); }
+
+fs::path CacheStore::folder(const CacheKey& key) const { return root_ / (key.kind() + "-" + key.hash()); }
+
+bool CacheStore::has(const CacheKey& key) const { return whole(folder(key), key); }
+
+fs::path CacheStore::get(const CacheKey& key, const Build& build, const std::function<void()>& waiting) const {
+  const fs::path final_name = folder(key);
+  if (whole(final_name, key)) return final_name;
+
+  std::error_code code;
+  fs::create_directories(root_ / "locks", code);
+  if (code) cannot("cannot make the cache folder", root_, code.value());
+  const FileLock lock(root_ / "locks" / final_name.filename(), waiting);
+  if (whole(final_name, key)) return final_name;
+
+  Part part{final_name};
+  part.folder += ".part";
+  fs::remove_all(part.folder, code);
+  if (!code) fs::remove_all(final_name, code);  // an entry without its key, or another's: not ours to use
+  if (code) cannot("cannot remove what an earlier build left", part.folder, code.value());
+  build_part(root_, part.folder, key, build);
+  fs::rename(part.folder, final_name, code);
+  if (code) cannot("cannot move a cache entry into place", final_name, code.value());
+  part.keep = true;
+  sync_path(root_);
+  return final_name;
+}
+
+}  // namespace oncekit
