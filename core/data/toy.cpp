@@ -158,16 +158,19 @@ class Builder {
       row.time = kStart + begin + i * span / n;
       row.history = histories_[at(row.user)];
       const std::size_t shown = 8 + rng.below(9);
-      for (int attempt = 0; row.shown.size() < shown; ++attempt) {
+      for (int round = 0; row.shown.size() < shown; ++round) {
         const std::vector<std::int32_t>& own = tastes_[at(row.user)];
         const std::size_t topic = rng.uniform() < kAimed ? at(own[rng.below(own.size())])
                                                          : at(static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(o_.topics))));
         const bool cold = (held_out && rng.uniform() < kColdShown && !cold_[topic].empty()) || warm_[topic].empty();
         const std::vector<ItemId>& pool = cold ? cold_[topic] : warm_[topic];
-        const ItemId item = pool[rng.below(pool.size())];
-        // In worlds of few words a long history may have used them all up: then an overlap is let through.
-        if ((attempt < 2000 && overlaps(item, row.history)) || std::find(row.shown.begin(), row.shown.end(), item) != row.shown.end()) continue;
-        row.shown.push_back(item);
+        for (int attempt = 0; attempt < 50; ++attempt) {
+          const ItemId item = pool[rng.below(pool.size())];
+          // In worlds of few words a long history may have used them all up: then an overlap is let through.
+          if ((round < 100 && overlaps(item, row.history)) || std::find(row.shown.begin(), row.shown.end(), item) != row.shown.end()) continue;
+          row.shown.push_back(item);
+          break;
+        }
       }
       double sum = 0;
       for (const ItemId item : row.shown) sum += weight(row.user, item);

@@ -182,7 +182,7 @@ Corpus Mind::load(Workspace& workspace) {
   Corpus corpus = builder.finish();
   corpus.group = options_.group;
   split(corpus, folders.test.has_value());
-  corpus.facts = read_toy_facts(root);
+  if (!pooled) corpus.facts = read_toy_facts(root);  // the facts are about the toy's own test
   return corpus;
 }
 
