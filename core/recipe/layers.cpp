@@ -8,13 +8,13 @@
 namespace oncekit {
 namespace fs = std::filesystem;
 
-const std::vector<std::string>& component_kinds() {
+const std::vector<std::string>& component_tables() {
   static const std::vector<std::string> kinds{"dataset", "content_encoder", "user_encoder", "interaction"};
   return kinds;
 }
 
 bool is_component(const std::vector<std::string>& path) {
-  if (path.size() == 1) return std::count(component_kinds().begin(), component_kinds().end(), path[0]) > 0;
+  if (path.size() == 1) return std::count(component_tables().begin(), component_tables().end(), path[0]) > 0;
   return path.size() == 2 && path[0] == "augmenter";
 }
 
@@ -133,13 +133,15 @@ struct Loader {
 
 }  // namespace
 
-fs::path find_base(const std::string& name, const fs::path& from) {
+fs::path find_base(const std::string& name, const fs::path& from, bool anywhere) {
   const fs::path whole = fs::absolute(from).lexically_normal();
   std::vector<fs::path> places{from.parent_path()};
   for (fs::path folder = whole.parent_path(); folder.has_relative_path(); folder = folder.parent_path())
     if (folder.filename() == "recipes") places.push_back(folder);
-  if (const char* named = std::getenv("ONCEKIT_RECIPES"); named && *named) places.emplace_back(named);
-  places.emplace_back("recipes");
+  if (anywhere) {
+    if (const char* named = std::getenv("ONCEKIT_RECIPES"); named && *named) places.emplace_back(named);
+    places.emplace_back("recipes");
+  }
   for (const fs::path& folder : places)
     if (fs::is_regular_file(folder / name)) return (folder / name).lexically_normal();
   return {};

@@ -11,7 +11,7 @@
 namespace oncekit {
 
 /// "dataset", "content_encoder", "user_encoder", "interaction": tables whose `use` names a component.
-const std::vector<std::string>& component_kinds();
+const std::vector<std::string>& component_tables();
 /// Is this table filled by a component: [user_encoder], [augmenter.NAME]?
 bool is_component(const std::vector<std::string>& path);
 
@@ -26,8 +26,9 @@ struct Layers {
 /// Reads a recipe and all it extends. Throws Error(kUsage) that lists what cannot be read: no such file, no TOML, a circle.
 Layers read_layers(const std::filesystem::path& file);
 
-/// The file that an entry of `extends` means: beside the file that says it, else under the recipes folder. Empty when there is none.
-std::filesystem::path find_base(const std::string& name, const std::filesystem::path& from);
+/// The file that an entry of `extends` means: beside the file that says it, or under a folder named recipes above it; with
+/// `anywhere` also under ONCEKIT_RECIPES and ./recipes. Empty when there is none.
+std::filesystem::path find_base(const std::string& name, const std::filesystem::path& from, bool anywhere = true);
 
 /// Puts a table over the layers: tables deep, the rest replaced. Another `use` drops the options below and leaves a note.
 void put_over(Layers& layers, Node table);

@@ -43,7 +43,7 @@ class Resolver {
   void check_names() {
     std::vector<std::string> names{"extends", "augment", "augmenter", "sweep", "point", "expect"};
     for (const CoreTable& table : in_.tables) names.push_back(table.name);
-    names.insert(names.end(), component_kinds().begin(), component_kinds().end());
+    names.insert(names.end(), component_tables().begin(), component_tables().end());
     for (const auto& [key, node] : root_.entries) {
       const bool known = std::count(names.begin(), names.end(), key) > 0;
       const bool table = node.is(Node::Type::kTable);

@@ -16,7 +16,7 @@ class Sweep {
     const std::size_t depth = path[0] == "augmenter" ? 2 : 1;
     const std::vector<std::string> table(path.begin(), path.begin() + static_cast<std::ptrdiff_t>(std::min(depth, path.size())));
     if (!known(table) || path.size() <= depth) {
-      std::vector<std::string> names = component_kinds();
+      std::vector<std::string> names = component_tables();
       for (const CoreTable& core : in_.tables) names.push_back(core.name);
       if (path[0] == "augmenter") names.push_back("augmenter.NAME");
       problem(node, "'" + key + "' in [sweep] is no option", "keys look like train.lr; the tables are " + listed(names));
