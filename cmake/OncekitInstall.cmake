@@ -3,7 +3,7 @@
 
 include(CMakePackageConfigHelpers)
 
-install(TARGETS oncekit_core EXPORT oncekitTargets LIBRARY DESTINATION lib)
+install(TARGETS oncekit_core oncekit_test_kit EXPORT oncekitTargets LIBRARY DESTINATION lib ARCHIVE DESTINATION lib)
 if(TARGET oncekit_cli)
   install(TARGETS oncekit_cli RUNTIME DESTINATION bin)
 endif()
