@@ -58,9 +58,12 @@ function(oncekit_add_plugin)
     set_property(GLOBAL APPEND PROPERTY ONCEKIT_PLUGIN_TARGETS ${target})
   endif()
   target_link_libraries(${target} PRIVATE oncekit::core $<IF:$<BOOL:${arg_TIER0}>,torch::aten,torch::torch> ${arg_LIBRARIES})
-  # nodelete: an object or exception that outlives its library is a crash. defs: a missing symbol fails here, not at a user's.
-  target_link_options(${target} PRIVATE -Wl,-z,nodelete -Wl,--disable-new-dtags
-    $<$<NOT:$<BOOL:${ONCEKIT_SANITIZE}>>:-Wl,-z,defs>)
+  # nodelete: an object or exception that outlives its library is a crash. defs: a missing symbol fails here, not at a user's
+  # (a sanitizer's own symbols are the program's).
+  target_link_options(${target} PRIVATE -Wl,-z,nodelete -Wl,--disable-new-dtags)
+  if(NOT ONCEKIT_SANITIZE AND NOT "${CMAKE_CXX_FLAGS}" MATCHES "-fsanitize")
+    target_link_options(${target} PRIVATE -Wl,-z,defs)
+  endif()
   oncekit_add_stamp(${target} ${arg_NAME} "${arg_COMPONENTS}")
   if(TARGET oncekit_torch_pch)  # in our own tree
     target_link_libraries(${target} PRIVATE oncekit_flags)
