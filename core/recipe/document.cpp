@@ -78,7 +78,9 @@ Node parse_toml(const std::string& text, const std::string& shown, Origin::Kind 
     std::string what(e.description());
     if (!what.empty() && what[0] == 'E') what[0] = 'e';
     const toml::source_position at = e.source().begin;
-    throw Error(ErrorKind::kUsage, "this is not TOML: " + what, "strings need quotes, a table begins with [name], a comment with #",
+    const bool twice = what.find("redefine") != std::string::npos;
+    throw Error(ErrorKind::kUsage, "this is not TOML: " + what,
+                twice ? "each key and each table may be written once in a file" : "strings need quotes, a table begins with [name], a comment with #",
                 shown + ":" + std::to_string(at.line) + ":" + std::to_string(at.column));
   }
 }

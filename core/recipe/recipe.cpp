@@ -28,20 +28,24 @@ Recipe& Recipe::operator=(Recipe&&) noexcept = default;
 
 namespace {
 
-std::vector<std::string> point_names(const Layers& layers, Problems& problems) {
+// Their names; takes out what has no place in a point, with a problem each.
+std::vector<std::string> point_names(Layers& layers, Problems& problems) {
   std::vector<std::string> names;
-  const Node* points = layers.root.find("point");
+  Node* points = layers.root.find("point");
   if (!points || !points->is(Node::Type::kTable)) return names;
-  for (const auto& [name, node] : points->entries) {
+  for (auto& [name, node] : points->entries) {
     names.push_back(name);
     const std::string table = "[point." + toml_key(name) + "]";
     if (!node.is(Node::Type::kTable)) {
       problems.add("'" + name + "' in [point] is " + describe(node), "each point is a table: " + table, place(node.origin));
       continue;
     }
-    for (const char* key : {"extends", "sweep", "point"})
-      if (const Node* misplaced = node.find(key))
-        problems.add(std::string("'") + key + "' has no place in " + table, "a point holds tables such as [point.NAME.train], and `augment`", place(misplaced->origin));
+    for (const char* key : {"extends", "sweep", "point"}) {
+      const Node* misplaced = node.find(key);
+      if (!misplaced) continue;
+      problems.add(std::string("'") + key + "' has no place in " + table, "a point holds tables such as [point.NAME.train], and `augment`", place(misplaced->origin));
+      node.erase(key);
+    }
   }
   return names;
 }
@@ -72,13 +76,14 @@ void mark_points(Node& root) {
 // file, line, column: so that problems read in the order of the files.
 std::tuple<int, std::string, long, long> position(const Error& e) {
   std::string where = e.where();
+  if (where.starts_with("override")) return {1, "", 0, 0};  // as given on the command line
   long numbers[2] = {0, 0};
   for (int i = 1; i >= 0; --i) {
     const std::size_t colon = where.rfind(':');
     if (colon == std::string::npos || std::from_chars(where.data() + colon + 1, where.data() + where.size(), numbers[i]).ptr != where.data() + where.size()) break;
     where.resize(colon);
   }
-  return {where.starts_with("override") ? 1 : 0, where, numbers[0], numbers[1]};
+  return {0, where, numbers[0], numbers[1]};
 }
 
 Problems sorted(const Problems& problems) {
@@ -94,7 +99,6 @@ Problems sorted(const Problems& problems) {
 Recipe Recipe::load(const RecipeRequest& request, const std::vector<CoreTable>& tables, Catalog& catalog) {
   Layers layers = read_layers(request.file);
   mark_points(layers.root);
-  const Layers unpointed = layers;
   const std::string shown = display_path(request.file);
   Problems problems;
 
@@ -103,6 +107,7 @@ Recipe Recipe::load(const RecipeRequest& request, const std::vector<CoreTable>& 
   state.request = request;
   state.source = layers.source;
   state.points = point_names(layers, problems);
+  const Layers unpointed = layers;
   choose_point(layers, request.point, state.points, shown);
   apply_overrides(layers, request.overrides, problems);
   std::string hint;

@@ -19,7 +19,10 @@ class Sweep {
       std::vector<std::string> names = component_tables();
       for (const CoreTable& core : in_.tables) names.push_back(core.name);
       if (path[0] == "augmenter") names.push_back("augmenter.NAME");
-      problem(node, "'" + key + "' in [sweep] is no option", "keys look like train.lr; the tables are " + listed(names));
+      const std::string near = path.size() > 1 ? nearest_name(path[0], names) : "";
+      const std::string rest = near.empty() ? "" : key.substr(path[0].size());
+      problem(node, "'" + key + "' in [sweep] is no option",
+              !near.empty() && near != path[0] ? "did you mean '" + near + rest + "'?" : "keys look like train.lr; the tables are " + listed(names));
       return;
     }
     const std::string option = key.substr(join(table).size() + 1);

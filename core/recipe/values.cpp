@@ -17,9 +17,9 @@ std::string number(double value) {
 }
 
 std::string range(const Field& field) {
-  if (field.low && field.high) return number(*field.low) + " to " + number(*field.high);
-  if (field.low) return "at least " + number(*field.low);
-  if (field.high) return "at most " + number(*field.high);
+  if (field.low && field.high) return " from " + number(*field.low) + " to " + number(*field.high);
+  if (field.low) return ", at least " + number(*field.low);
+  if (field.high) return ", at most " + number(*field.high);
   return {};
 }
 
@@ -47,12 +47,13 @@ class Reading {
       case Type::kStrings: return list<std::string>(node);
       case Type::kIntegers: return list<std::int64_t>(node);
       case Type::kReals: return list<double>(node);
-      case Type::kNested: return wrong_type(node);
+      case Type::kNested: return wrong_type(node, field_.type);
       default: return scalar(node, field_.type);
     }
   }
 
  private:
+  // Of the option itself, or (type is not the field's) of an element of its list.
   std::optional<OptionValue> scalar(const Node& node, Type type) const {
     switch (type) {
       case Type::kBool:
@@ -60,25 +61,25 @@ class Reading {
         break;
       case Type::kInteger:
         if (!node.is(Node::Type::kInteger)) break;
-        if (!in_range(static_cast<double>(std::get<std::int64_t>(node.scalar)))) return out_of_range(node);
+        if (!in_range(static_cast<double>(std::get<std::int64_t>(node.scalar)))) return out_of_range(node, type);
         return OptionValue(std::get<std::int64_t>(node.scalar));
       case Type::kReal: {
         if (!node.is(Node::Type::kInteger) && !node.is(Node::Type::kReal)) break;
         const double value = node.is(Node::Type::kReal) ? std::get<double>(node.scalar) : static_cast<double>(std::get<std::int64_t>(node.scalar));
-        if (!in_range(value)) return out_of_range(node);
+        if (!in_range(value)) return out_of_range(node, type);
         return OptionValue(value);
       }
       default:
         if (!node.is(Node::Type::kString)) break;
-        if (!field_.choices.empty() && std::count(field_.choices.begin(), field_.choices.end(), node.text()) == 0) return no_choice(node);
+        if (!field_.choices.empty() && std::count(field_.choices.begin(), field_.choices.end(), node.text()) == 0) return no_choice(node, type);
         return OptionValue(node.text());
     }
-    return wrong_type(node);
+    return wrong_type(node, type);
   }
 
   template <class T>
   std::optional<OptionValue> list(const Node& node) const {
-    if (!node.is(Node::Type::kArray)) return wrong_type(node);
+    if (!node.is(Node::Type::kArray)) return wrong_type(node, field_.type);
     std::vector<T> values;
     bool good = true;
     for (const Node& item : node.items) {
@@ -92,28 +93,30 @@ class Reading {
   bool in_range(double value) const {
     return !std::isnan(value) && (!field_.low || value >= *field_.low) && (!field_.high || value <= *field_.high);
   }
-  std::string subject(const Node& node) const {
-    const bool element = element_type(field_.type) != field_.type && !node.is(Node::Type::kArray);
-    return (element ? "an element of '" : "'") + field_.name + "'" + in(table_);
+  std::string subject(Type type) const { return (type == field_.type ? "'" : "an element of '") + field_.name + "'" + in(table_); }
+  std::string wanted(Type type) const {
+    Field one = field_;
+    one.type = type == field_.type || field_.choices.empty() ? type : Type::kChoice;
+    return "it must be " + expected(one);
   }
-  std::nullopt_t out_of_range(const Node& node) const {
-    problems_.add(subject(node) + " is " + toml_text(node), "it must be " + expected(field_), place(node.origin));
+  std::nullopt_t out_of_range(const Node& node, Type type) const {
+    problems_.add(subject(type) + " is " + toml_text(node), wanted(type), place(node.origin));
     return std::nullopt;
   }
-  std::nullopt_t no_choice(const Node& node) const {
+  std::nullopt_t no_choice(const Node& node, Type type) const {
     const std::string near = nearest_name(node.text(), field_.choices);
-    problems_.add(subject(node) + " is " + toml_text(node) + ", which is none of " + choices(field_),
+    problems_.add(subject(type) + " is " + toml_text(node) + ", which is none of " + choices(field_),
                   near.empty() ? "choose one of them" : "did you mean " + in_quotes(near) + "?", place(node.origin));
     return std::nullopt;
   }
-  std::nullopt_t wrong_type(const Node& node) const {
-    std::string hint = "it must be " + expected(field_);
-    const bool text_wanted = element_type(field_.type) == Type::kString || field_.type == Type::kChoice || field_.type == Type::kPath;
+  std::nullopt_t wrong_type(const Node& node, Type type) const {
+    std::string hint = wanted(type);
+    const bool text_wanted = type == Type::kString || type == Type::kChoice || type == Type::kPath;
     if (node.is(Node::Type::kString) && node.origin.kind == Origin::Kind::kOverride && node.text().find(',') != std::string::npos)
       hint += "; lists of values to try belong to `oncekit sweep`";
     else if (node.origin.kind == Origin::Kind::kOverride && text_wanted && !node.is(Node::Type::kString))
       hint += ", quoted twice because of the shell: '\"...\"'";
-    problems_.add(subject(node) + " is " + describe(node), hint, place(node.origin));
+    problems_.add(subject(type) + " is " + describe(node), hint, place(node.origin));
     return std::nullopt;
   }
 
@@ -126,18 +129,17 @@ class Reading {
 
 std::string expected(const Field& field) {
   const std::string limits = range(field);
-  const std::string with_limits = limits.empty() ? "" : ", " + limits;
   const std::string with_choices = field.choices.empty() ? "" : " of " + choices(field);
   switch (field.type) {
     case Type::kBool: return "true or false";
-    case Type::kInteger: return "a whole number" + with_limits;
-    case Type::kReal: return "a number" + with_limits;
+    case Type::kInteger: return "a whole number" + limits;
+    case Type::kReal: return "a number" + limits;
     case Type::kString: return "a string";
     case Type::kChoice: return "one" + with_choices;
     case Type::kPath: return "a path (a string)";
     case Type::kStrings: return "a list" + (field.choices.empty() ? std::string(" of strings") : with_choices);
-    case Type::kIntegers: return "a list of whole numbers" + with_limits;
-    case Type::kReals: return "a list of numbers" + with_limits;
+    case Type::kIntegers: return "a list of whole numbers" + limits;
+    case Type::kReals: return "a list of numbers" + limits;
     case Type::kNested: return "a table";
   }
   return {};
