@@ -1,17 +1,17 @@
 // safetensors files: what Python writes is read, what we write is whole, what is damaged is named.
-#include <ATen/ATen.h>
-#undef CHECK  // c10 has one of its own
-#include <catch2/catch.hpp>
-
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 
+#include <ATen/ATen.h>
 #include <unistd.h>
 
 #include "base/files.h"
 #include "oncekit/error.h"
 #include "weights/safetensors.h"
+
+#undef CHECK  // c10 has one of its own
+#include <catch2/catch.hpp>
 
 using namespace oncekit;
 namespace fs = std::filesystem;

@@ -1,15 +1,15 @@
 // .npy arrays and pretrained word vectors.
-#include <ATen/ATen.h>
-#undef CHECK  // c10 has one of its own
-#include <catch2/catch.hpp>
-
 #include <filesystem>
 
+#include <ATen/ATen.h>
 #include <unistd.h>
 
 #include "base/files.h"
 #include "oncekit/error.h"
 #include "oncekit/vectors.h"
+
+#undef CHECK  // c10 has one of its own
+#include <catch2/catch.hpp>
 
 using namespace oncekit;
 namespace fs = std::filesystem;
