@@ -102,7 +102,8 @@ void RunFolder::results(const ResultList& results) const {
 
 ResultList read_results(const fs::path& file) {
   ResultList results;
-  for (const auto& [name, value] : parse(file).items()) results.emplace_back(name, value.is_number() ? value.get<double>() : std::nan(""));
+  const Json json = parse(file);  // lives as long as the loop
+  for (const auto& [name, value] : json.items()) results.emplace_back(name, value.is_number() ? value.get<double>() : std::nan(""));
   return results;
 }
 

@@ -1,0 +1,71 @@
+// A sweep: points of a recipe x a grid x seeds. Every job is frozen at launch and run by a child process; finished ones are skipped.
+//
+//   OUT/sweeps/<time>_<recipe>_<hash4>/
+//     sweep.json table.md table.csv table.json
+//     jobs/001/recipe.toml log.txt <time>_recipe_s1_<hash4>/     (a run folder as any other)
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "recipe/recipe.h"
+#include "run/table.h"
+
+namespace oncekit {
+
+struct SweepRequest {
+  RecipeRequest recipe;                     ///< of `overrides`, those with a comma list become axes: run.seed=1,2,3; `point` is not used
+  std::vector<std::string> points;          ///< empty = all points of the recipe, or the recipe itself when it has none
+  std::filesystem::path out = "runs";
+  double limit_minutes = 0;                 ///< a job may take so long; 0 = no limit
+  bool fresh = false;                       ///< run everything anew, in a new sweep folder
+  std::filesystem::path program;            ///< what runs a job: `program OPTIONS run recipe.toml --resume --out FOLDER RUN_OPTIONS`
+  std::vector<std::string> options;         ///< before `run`, e.g. {"--plugin-path", "x"}
+  std::vector<std::string> run_options;     ///< behind it, e.g. {"--threads", "2"}
+  std::vector<std::string> command;         ///< as typed, for sweep.json
+  std::vector<std::string> columns;         ///< of the table; empty = the default
+};
+
+struct SweepJob {
+  int number = 1;
+  std::string point;
+  std::vector<std::pair<std::string, std::string>> values;  ///< dotted key -> TOML text, run.seed included
+  std::string row;                                          ///< point and values without the seed: one row of the table
+  std::int64_t seed = 0;
+  std::string hash;                                         ///< of its resolved recipe
+  std::string resolved;
+  std::string paper, not_comparable;
+  std::map<std::string, double> paper_numbers;
+  std::filesystem::path done;                               ///< a finished run of this very recipe, or ""
+  std::string label() const;                                ///< row and seed
+};
+
+struct SweepPlan {
+  std::string name, title;
+  std::string hash;                ///< of all jobs
+  std::filesystem::path folder;    ///< of an earlier launch of the same sweep, or ""
+  bool demo = false;
+  std::vector<SweepJob> jobs;
+};
+
+/// Resolves every job, so that a mistake in any of them shows before the first starts, and looks for finished runs. Writes nothing.
+SweepPlan plan_sweep(const SweepRequest& request, const std::vector<CoreTable>& tables, Catalog& catalog);
+
+/// The jobs, one a line: number, label, "done already" where it is.
+std::string job_list(const SweepPlan& plan);
+
+struct SweepOutcome {
+  std::filesystem::path folder;
+  ResultsTable table;
+  std::vector<std::string> failures;  ///< "job 3 (train.lr=10, seed 1): why"
+};
+
+/// Freezes all recipes, runs what is not done, writes table.md and table.csv. A failed job is kept for the end. Throws
+/// Error(kInterrupted) when the user stops it, Error(kRun) when another process works on the same sweep.
+SweepOutcome run_sweep(SweepPlan plan, const SweepRequest& request);
+
+}  // namespace oncekit

@@ -1,0 +1,58 @@
+// Results of many runs as one table: a row a variant, mean and standard deviation over its seeds; Markdown, CSV, text, JSON.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "run/folder.h"
+
+namespace oncekit {
+
+/// Runs that differ in nothing but the seed.
+struct RunGroup {
+  std::string label;                                         ///< e.g. "train.lr=0.001"
+  std::vector<std::pair<std::string, std::string>> values;   ///< what tells it from the others, e.g. {"point", "NRMS"}
+  std::vector<ResultList> results;                           ///< one a finished run
+  std::vector<std::filesystem::path> folders;                ///< parallel to results; per_group.csv there feeds tests of differences
+  std::string paper;                                         ///< the paper's table and row, "" when it reproduces none
+  std::map<std::string, double> paper_numbers;               ///< result name -> the paper's value
+  std::string not_comparable;                                ///< why the paper's numbers must not stand beside ours; "" = they may
+  std::size_t wanted = 0;                                    ///< runs asked for, failed ones included
+};
+
+struct Statistic {
+  double mean = 0, deviation = 0;  ///< deviation: of the sample (n - 1); 0 when n = 1
+  std::size_t n = 0;
+};
+
+/// Mean and deviation of the finite values.
+Statistic statistic(const std::vector<double>& values);
+
+struct TableRow {
+  std::string label;
+  std::map<std::string, Statistic> cells;   ///< by result name, without the prefix "leaky/"
+  std::vector<std::pair<std::string, std::string>> values;
+  std::string seeds;                        ///< "3", "2 of 3", "" for rows that are no runs
+  std::string note;                         ///< shown in place of numbers: "not comparable: demo data"
+  bool trained = true;                      ///< false: an untrained ranker, a bound, a paper's row
+};
+
+struct ResultsTable {
+  std::string title;
+  std::vector<std::string> columns;         ///< result names that are shown, e.g. "test/auc", "test/new/auc"
+  std::vector<TableRow> rows;
+};
+
+/// `columns` empty: all test metrics, then the first of them for each slice. Rankers stand once where they are the same for all groups.
+ResultsTable make_table(const std::string& title, const std::vector<RunGroup>& groups, const std::vector<std::string>& columns = {});
+
+std::string as_markdown(const ResultsTable& table);
+std::string as_text(const ResultsTable& table, bool color);
+/// All results of every row, not only the columns shown: mean, deviation ("... sd").
+std::string as_csv(const ResultsTable& table);
+std::string as_json(const ResultsTable& table);
+
+}  // namespace oncekit
