@@ -41,7 +41,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   app.fallthrough();
   app.set_help_all_flag("--help-all", "help of all commands");
-  app.add_option("--plugin-path", context.plugin_paths, "folders to look for plugins in first")->type_name("DIR");
+  app.add_option("--plugin-path", context.plugin_paths, "folders or plugin files to look in first; repeat it for more")->type_name("PATH")->allow_extra_args(false);
   app.add_flag("-q,--quiet", context.quiet, "no progress, warnings only");
   app.footer("A first run: oncekit run recipes/demo.toml\nExit codes: 0 done, 1 run failed, 2 usage or recipe, 3 plugin, 4 data or weights, 130 interrupted with a checkpoint saved");
   add_run(app, context);

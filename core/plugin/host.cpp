@@ -226,16 +226,16 @@ const ComponentSpec& PluginHost::find(const std::string& kind, const std::string
     const auto& kinds = component_kinds();
     if (std::find(kinds.begin(), kinds.end(), kind) == kinds.end()) {
       const std::string near = nearest_name(kind, kinds);
-      throw Error(ErrorKind::kPlugin, "there is no kind of component '" + kind + "'" + (near.empty() ? "" : "; did you mean '" + near + "'?"),
-                  "kinds are " + list(kinds));
+      throw Error(ErrorKind::kPlugin, "there is no kind of component '" + kind + "'",
+                  (near.empty() ? std::string() : "did you mean '" + near + "'? ") + "kinds are " + list(kinds));
     }
     const std::vector<std::string> known = names(kind);
     const std::string near = nearest_name(name, known);
     std::string message = "no plugin gives " + kind + "/" + name;
-    if (!near.empty()) message += "; did you mean '" + near + "'?";
     for (const std::string& other : kinds)
       if (other != kind && plugin_of(other, name)) message += "; '" + name + "' is the name of a component of kind " + other;
-    std::string hint = known.empty() ? "no component of this kind was found in " : "there are " + list(known);
+    std::string hint = near.empty() ? "" : "did you mean '" + near + "'? ";
+    hint += known.empty() ? "no component of this kind was found in " : "there are " + list(known);
     if (known.empty())
       for (const fs::path& folder : state_->folders) hint += (folder == state_->folders.front() ? "" : ", ") + shown_path(folder);
     const auto refused = std::count_if(state_->found.begin(), state_->found.end(), [](const FoundPlugin& p) { return !p.refused.empty(); });

@@ -88,15 +88,15 @@ std::string replaced(std::string text, const std::string& kit) {
   return text;
 }
 
-// Demo values first (they are the small ones), then the caller's.
-void set_options(OptionSet& options, const Setup& setup, const std::string& kit) {
+// Demo values first (they are the small ones; a dataset's would put the toy corpus in the place of the kit's), then the caller's.
+void set_options(OptionSet& options, const Setup& setup, const std::string& kit, bool demo) {
   Fields fields;
   options.describe(fields);
   std::set<std::string> used;
   std::vector<std::string> names;
   each_field(fields, [&](const std::string& path, Field& field) {
     names.push_back(path);
-    if (field.demo_value) field.assign(*field.demo_value);
+    if (demo && field.demo_value) field.assign(*field.demo_value);
     const auto given = setup.options.find(path);
     if (given == setup.options.end()) return;
     used.insert(path);
@@ -226,7 +226,7 @@ Report check(const ComponentSpec& spec, const Setup& setup) {
   Bench bench(spec, own, *options, workspace, report);
   const std::filesystem::path kit = scratch.path / "kit";
   if (!bench.check("options are accepted", [&]() -> std::string {
-        set_options(*options, setup, kit.string());
+        set_options(*options, setup, kit.string(), spec.kind != "dataset");
         return "";
       }))
     return report;
