@@ -1,6 +1,7 @@
 // results.json as a table for people.
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <map>
 #include <set>
 
@@ -33,6 +34,15 @@ std::string align(const std::vector<std::vector<std::string>>& rows, bool color)
   return text;
 }
 
+// "ndcg@5" before "ndcg@10".
+bool reads_before(const std::string& a, const std::string& b) {
+  const auto parts = [](const std::string& name) {
+    const auto at = name.find('@');
+    return std::pair(name.substr(0, at), at == std::string::npos ? 0 : std::atoi(name.c_str() + at + 1));
+  };
+  return parts(a) < parts(b);
+}
+
 std::string number(const std::map<std::string, double>& values, const std::string& key) {
   const auto at = values.find(key);
   if (at == values.end() || std::isnan(at->second)) return "-";
@@ -59,6 +69,7 @@ std::string results_table(const ResultList& results, bool color) {
       if (name.find('/') == std::string::npos && !name.starts_with("groups") && !name.starts_with("impressions")) metrics.push_back(name);
     }
     if (metrics.empty()) continue;
+    std::sort(metrics.begin(), metrics.end(), reads_before);
     std::vector<std::vector<std::string>> rows(1, {split.substr(0, split.size() - 1)});
     rows[0].insert(rows[0].end(), metrics.begin(), metrics.end());
     rows[0].push_back("groups");
