@@ -228,10 +228,10 @@ TEST_CASE("child: trains in a folder", "[.][train-child]") {
   s.resume = true;
   s.options.batch_size = 8;
   s.options.lr = 0.003;
-  s.options.epochs = 16;
-  s.options.check_every = 0.5;
+  s.options.epochs = 12;
+  s.options.check_every = 0.7;
   s.options.patience = 0;
-  s.options.checkpoint_minutes = 0.01 / 60;  // saves between dev checks too
+  s.options.checkpoint_minutes = 0.05 / 60;  // saves between dev checks too
   if (const char* spec = std::getenv("ONCEKIT_TEST_KILL"); spec != nullptr && *spec != '\0') {
     // "POINT:N": dies at the N-th passing of a point.
     const std::string text = spec;

@@ -105,6 +105,7 @@ TEST_CASE("shuffled labels teach nothing", "[unit]") {
       TrainSetup s = setup(folder.path());
       s.options.permute_labels = permute;
       s.options.epochs = 20;
+      s.options.check_every = 20;
       train(*model, c, s, {}, workspace);
       (permute ? sum : gain) += tiny::auc(c.test, score_impressions(*model, c, c.test, 16, workspace)) / runs;
     }
