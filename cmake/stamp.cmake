@@ -2,7 +2,7 @@
 #   cmake -DHEADERS=core/include/oncekit -DTORCH=2.13.0+cpu -DOUT=stamp.cpp [-DNAME=nrms -DCOMPONENTS=user_encoder/nrms,...]
 #         -P stamp.cmake
 # With NAME it is a plugin's (ELF section .oncekit_stamp), without it the host's (oncekit::kHostStamp). The text, one
-# key=value a line, is described in docs/formats.md. What depends on compiler flags is left to the preprocessor.
+# key=value a line, is described in docs/stamp.md. What depends on compiler flags is left to the preprocessor.
 cmake_minimum_required(VERSION 3.25)
 
 # Comments and white space do not count: only what a compiler would see.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # tags: [abi] [build]
 # Installs into an empty folder and uses that alone: the program runs from there, lists its plugins and recipes, and a plugin
-# outside of the tree (examples/plugin) builds against it by find_package(oncekit) and is found.
+# outside of the tree (examples/plugin_user_encoder) builds against it by find_package(oncekit) and is found.
 set -euo pipefail
 tree=$1 build=$2
 place=$(mktemp -d); trap 'rm -rf "$place"' EXIT
@@ -19,11 +19,13 @@ if readelf -d "$program" "$place"/oncekit/lib/*.so "$place"/oncekit/lib/oncekit/
   echo "an installed file refers to the build folder"; exit 1
 fi
 
-cp -r "$tree/examples/plugin" source
-{ cmake -S source -B built -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH="$place/oncekit" && cmake --build built; } \
-  >plugin.log 2>&1 || { cat plugin.log; exit 1; }
-library=$(find built -name 'oncekit_*.so')
-name=$(basename "$library" .so); name=${name#oncekit_}
-all=$("$program" plugins ls --plugin-path "$(dirname "$library")")
-[[ $all == *"$name"* ]] || { printf 'the plugin %s is not listed:\n%s\n' "$name" "$all"; exit 1; }
-echo "installed, and built $(basename "$library") against it"
+for example in "$tree"/examples/*/CMakeLists.txt; do
+  example=$(basename "$(dirname "$example")")
+  cp -r "$tree/examples/$example" "$example"
+  { cmake -S "$example" -B "$example/build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH="$place/oncekit" &&
+    cmake --build "$example/build"; } >plugin.log 2>&1 || { cat plugin.log; exit 1; }
+  library=$(find "$example/build" -name 'oncekit_*.so')
+  component=$(grep -aoE '^components=[^,]*' "$library" | cut -d= -f2)
+  "$program" --plugin-path "$example/build" plugins info "$component" >info.txt || { echo "plugins info $component failed"; exit 1; }
+  echo "installed; built $(basename "$library") against it, and loaded $component"
+done
