@@ -10,7 +10,7 @@
 
 namespace oncekit {
 
-/// The text stamp of a plugin file: see docs/formats/stamp.md. Fields are absent ("") when the stamp lacks them.
+/// The text stamp of a plugin file: see docs/stamp.md. Fields are absent ("") when the stamp lacks them.
 struct Stamp {
   std::string name;                     ///< plugin
   std::vector<std::string> components;  ///< "user_encoder/nrms"

@@ -1,4 +1,4 @@
-// The text stamp of a plugin: parsed, compared with what this oncekit has, refused as a table. Format: docs/formats/stamp.md.
+// The text stamp of a plugin: parsed, compared with what this oncekit has, refused as a table. Format: docs/stamp.md.
 #pragma once
 
 #include <filesystem>
