@@ -3,10 +3,10 @@
 
 #include "base/files.h"
 #include "cli/commands.h"
+#include "cookbook/listing.h"
+#include "cookbook/reference.h"
 #include "oncekit/dataset.h"
 #include "recipe/check.h"
-#include "recipe/listing.h"
-#include "recipe/reference.h"
 
 namespace oncekit {
 namespace {
@@ -45,7 +45,8 @@ void check_all(Context& context, const std::vector<std::string>& names, const st
     if (!r.problem.empty() && context.exit_code == 0) context.exit_code = static_cast<int>(r.kind);
     json.push_back({{"recipe", r.recipe}, {"point", r.point}, {"hash", r.hash}, {"problem", r.problem}});
     if (context.json) continue;
-    context.out << r.recipe << (r.point.empty() ? "" : " --point \"" + r.point + "\"") << ": " << (r.problem.empty() ? "good, " + r.hash : r.problem) << "\n";
+    context.out << r.recipe << (r.point.empty() ? "" : " --point \"" + r.point + "\"") << ": "
+                << (r.problem.empty() ? "good, " + r.hash : r.problem) << "\n";
   }
   if (context.json) context.out << json.dump(2) << "\n";
 }
@@ -56,15 +57,18 @@ void add_check(CLI::App& recipes, Context& context) {
     bool demo = false;
   };
   auto flags = std::make_shared<Flags>();
-  CLI::App* command = recipes.add_subcommand("check", "resolve recipes and all their points, check that their parts fit; runs nothing");
+  CLI::App* command =
+      recipes.add_subcommand("check", "resolve recipes and all their points, check that their parts fit; runs nothing");
   command->add_option("recipes", flags->names, "recipes, then overrides")->required()->type_name("RECIPE ... [KEY=VALUE ...]");
   command->add_flag("--demo", flags->demo, "as --demo would run them");
   context.add_json(*command);
-  examples(*command, {"oncekit recipes check recipes/demo.toml", "oncekit recipes check recipes/mind/nrms.toml --demo train.lr=3e-3"});
+  examples(*command,
+           {"oncekit recipes check recipes/demo.toml", "oncekit recipes check recipes/mind/nrms.toml --demo train.lr=3e-3"});
   command->callback([flags, &context] {
     std::vector<std::string> names, overrides;
     for (const std::string& word : flags->names)
-      (word.starts_with('~') || (word.find('=') != std::string::npos && !std::filesystem::exists(word)) ? overrides : names).push_back(word);
+      (word.starts_with('~') || (word.find('=') != std::string::npos && !std::filesystem::exists(word)) ? overrides : names)
+          .push_back(word);
     check_all(context, names, overrides, flags->demo);
   });
 }
@@ -100,7 +104,8 @@ void add_cp(CLI::App& recipes, Context& context) {
   command->add_option("recipe", (*names)[0], "a recipe")->required()->type_name("RECIPE");
   command->add_option("destination", (*names)[1], "a file or a folder")->required()->type_name("DEST");
   examples(*command, {"oncekit recipes cp recipes/mind/nrms.toml mine.toml"});
-  command->callback([names, &context] { context.out << copy_recipe(context.recipe_file((*names)[0]), (*names)[1]).string() << "\n"; });
+  command->callback(
+      [names, &context] { context.out << copy_recipe(context.recipe_file((*names)[0]), (*names)[1]).string() << "\n"; });
 }
 
 void add_reference(CLI::App& recipes, Context& context) {
@@ -110,8 +115,10 @@ void add_reference(CLI::App& recipes, Context& context) {
   examples(*command, {"oncekit recipes reference", "oncekit recipes reference --update docs/recipes.md"});
   command->callback([page, &context] {
     const std::string reference = recipe_reference(context.tables(), context.plugins());
-    if (page->empty()) context.out << reference;
-    else write_file(*page, with_reference(read_file(*page), reference));
+    if (page->empty())
+      context.out << reference;
+    else
+      write_file(*page, with_reference(read_file(*page), reference));
   });
 }
 

@@ -16,8 +16,10 @@ struct Part {
 class Needs {
  public:
   Needs(const Recipe& recipe, const Description& data, Catalog* catalog) : recipe_(recipe), data_(data), catalog_(catalog) {
-    for (std::size_t i = 0; i < recipe.augmenters().size(); ++i) parts_.push_back({"augmenter." + toml_key(recipe.augment()[i]), &recipe.augmenters()[i]});
-    for (const char* kind : {"content_encoder", "user_encoder", "interaction"}) parts_.push_back({kind, &recipe.component(kind)});
+    for (std::size_t i = 0; i < recipe.augmenters().size(); ++i)
+      parts_.push_back({"augmenter." + toml_key(recipe.augment()[i]), &recipe.augmenters()[i]});
+    for (const char* kind : {"content_encoder", "user_encoder", "interaction"})
+      parts_.push_back({kind, &recipe.component(kind)});
   }
 
   Problems check() {
@@ -42,7 +44,8 @@ class Needs {
   // "the item attribute 'title'", or the need's own name.
   static std::string words(const std::string& need) {
     const std::size_t colon = need.find(':');
-    return colon == std::string::npos ? "'" + need + "'" : "the " + need.substr(0, colon) + " attribute '" + need.substr(colon + 1) + "'";
+    return colon == std::string::npos ? "'" + need + "'"
+                                      : "the " + need.substr(0, colon) + " attribute '" + need.substr(colon + 1) + "'";
   }
 
   void unmet(const Part& part, const std::string& need, const std::set<std::string>& given) {
@@ -50,8 +53,9 @@ class Needs {
     if (hint.empty()) hint = from_others(need);
     if (hint.empty() && need.find(':') != std::string::npos) hint = from_data(need, given);
     if (hint.empty()) hint = "no component gives it: use another " + part.used->spec->kind;
-    problems_.add("[" + part.table + "]: " + name(*part.used->spec) + " needs " + words(need) + ", which nothing before it gives", hint,
-                  display_path(recipe_.file()));
+    problems_.add(
+        "[" + part.table + "]: " + name(*part.used->spec) + " needs " + words(need) + ", which nothing before it gives", hint,
+        display_path(recipe_.file()));
   }
 
   // A part that stands behind the one in need.
@@ -60,7 +64,9 @@ class Needs {
     for (const Part& other : parts_) {
       if (behind)
         for (const std::string& gift : other.used->spec->gives(*other.used->options))
-          if (gift == need) return "[" + other.table + "] gives it, but comes later" + (other.used->spec->kind == "augmenter" ? ": put it first in `augment`" : "");
+          if (gift == need)
+            return "[" + other.table + "] gives it, but comes later" +
+                   (other.used->spec->kind == "augmenter" ? ": put it first in `augment`" : "");
       behind = behind || other.table == part.table;
     }
     return {};
@@ -103,8 +109,12 @@ class Needs {
 
 }  // namespace
 
-Problems unmet_needs(const Recipe& recipe, const Description& data, Catalog* catalog) { return Needs(recipe, data, catalog).check(); }
+Problems unmet_needs(const Recipe& recipe, const Description& data, Catalog* catalog) {
+  return Needs(recipe, data, catalog).check();
+}
 
-void check_needs(const Recipe& recipe, const Description& data, Catalog* catalog) { unmet_needs(recipe, data, catalog).raise(ErrorKind::kUsage); }
+void check_needs(const Recipe& recipe, const Description& data, Catalog* catalog) {
+  unmet_needs(recipe, data, catalog).raise(ErrorKind::kUsage);
+}
 
 }  // namespace oncekit

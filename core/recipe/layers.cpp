@@ -35,8 +35,8 @@ void merge(Layers& layers, Node& into, Node&& from, const std::vector<std::strin
     const std::string before = into.text_at("use"), now = from.text_at("use");
     if (!before.empty() && !now.empty() && before != now) {
       if (const std::string dropped = names_of(into.entries); !dropped.empty())
-        layers.notes.push_back(place(from.find("use")->origin) + ": use = " + in_quotes(now) + " replaces " + in_quotes(before) + " in [" +
-                               join_key(inner) + "] and drops its options: " + dropped);
+        layers.notes.push_back(place(from.find("use")->origin) + ": use = " + in_quotes(now) + " replaces " +
+                               in_quotes(before) + " in [" + join_key(inner) + "] and drops its options: " + dropped);
       into.entries.clear();
     }
   }
@@ -62,8 +62,10 @@ void merge(Layers& layers, Node& into, Node&& from, const std::vector<std::strin
 void flatten(Node& table, const std::string& prefix, std::vector<Node::Entry>& out) {
   for (auto& [key, value] : table.entries) {
     const std::string name = prefix.empty() ? key : prefix + "." + key;
-    if (value.is(Node::Type::kTable)) flatten(value, name, out);
-    else out.emplace_back(name, std::move(value));
+    if (value.is(Node::Type::kTable))
+      flatten(value, name, out);
+    else
+      out.emplace_back(name, std::move(value));
   }
 }
 
@@ -100,12 +102,14 @@ struct Loader {
     Node root = read(file, kind);
     if (const Node* extends = root.find("extends")) {
       if (!extends->is(Node::Type::kArray))
-        problems.add("`extends` is " + describe(*extends), "it must be a list of recipe files, e.g. extends = [\"base/mind.toml\"]", place(extends->origin));
+        problems.add("`extends` is " + describe(*extends),
+                     "it must be a list of recipe files, e.g. extends = [\"base/mind.toml\"]", place(extends->origin));
       for (const Node& entry : extends->items) load_base(entry, file);
     }
     root.erase("extends");
     merge(layers, layers.root, std::move(root), {});
-    if (std::none_of(layers.files.begin(), layers.files.end(), [&](const fs::path& f) { return identity(f) == identity(file); }))
+    if (std::none_of(layers.files.begin(), layers.files.end(),
+                     [&](const fs::path& f) { return identity(f) == identity(file); }))
       layers.files.push_back(file);
     open.pop_back();
   }
@@ -117,14 +121,16 @@ struct Loader {
     }
     const fs::path base = find_base(entry.text(), from);
     if (base.empty()) {
-      problems.add("there is no file '" + entry.text() + "' to extend", "it is looked for beside this file, then under the recipes folder", place(entry.origin));
+      problems.add("there is no file '" + entry.text() + "' to extend",
+                   "it is looked for beside this file, then under the recipes folder", place(entry.origin));
       return;
     }
     const auto same = std::find_if(open.begin(), open.end(), [&](const fs::path& f) { return identity(f) == identity(base); });
     if (same != open.end()) {
       std::string chain;
       for (auto it = same; it != open.end(); ++it) chain += display_path(*it) + " -> ";
-      problems.add("`extends` goes in a circle: " + chain + display_path(base), "take one of these entries out", place(entry.origin));
+      problems.add("`extends` goes in a circle: " + chain + display_path(base), "take one of these entries out",
+                   place(entry.origin));
       return;
     }
     load(base, Origin::Kind::kBaseFile);
@@ -160,7 +166,8 @@ void put_over(Layers& layers, Node table) { merge(layers, layers.root, std::move
 
 void apply_point(Layers& layers, const std::string& name) {
   const Node* points = layers.root.find("point");
-  if (const Node* point = points ? points->find(name) : nullptr; point && point->is(Node::Type::kTable)) put_over(layers, *point);
+  if (const Node* point = points ? points->find(name) : nullptr; point && point->is(Node::Type::kTable))
+    put_over(layers, *point);
 }
 
 }  // namespace oncekit

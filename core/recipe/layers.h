@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "recipe/node.h"
+#include "toml/node.h"
 
 namespace oncekit {
 
@@ -17,9 +17,9 @@ bool is_component(const std::vector<std::string>& path);
 
 struct Layers {
   Node root;
-  std::vector<std::string> notes;          ///< what was dropped by the way
-  std::set<std::string> retired;           ///< augmenters that a later layer's `augment` no longer names
-  std::string source;                      ///< text of the recipe's own file
+  std::vector<std::string> notes;            ///< what was dropped by the way
+  std::set<std::string> retired;             ///< augmenters that a later layer's `augment` no longer names
+  std::string source;                        ///< text of the recipe's own file
   std::vector<std::filesystem::path> files;  ///< all files read, each once, the recipe last
 };
 
@@ -36,7 +36,8 @@ void put_over(Layers& layers, Node table);
 /// Takes [point.NAME] and puts it over the layers.
 void apply_point(Layers& layers, const std::string& name);
 
-/// Applies "key=value", "+key=value" and "~key"; `use` and `augment` first, so that the order of a command line does not matter.
+/// Applies "key=value", "+key=value" and "~key"; `use` and `augment` first, so that the order of a command line does not
+/// matter.
 void apply_overrides(Layers& layers, const std::vector<std::string>& overrides, Problems& problems);
 
 /// Splits "1,2,3" at the commas outside quotes and brackets, for sweeps on the command line.

@@ -8,7 +8,7 @@ namespace {
 
 struct Override {
   enum class Kind { kSet, kAdd, kRemove } kind = Kind::kSet;
-  std::string text;               // as given
+  std::string text;  // as given
   std::vector<std::string> path;
   Node value;
 };
@@ -35,7 +35,8 @@ Node read_value(const std::string& text) {
     if (!node.is(Node::Type::kDate)) return node;
   } catch (const Error&) {
     if (!text.empty() && std::string_view("\"'[{").find(text[0]) != std::string_view::npos)
-      throw Error(ErrorKind::kUsage, "the value is not TOML", "check quotes and brackets; the shell takes away one layer of quotes");
+      throw Error(ErrorKind::kUsage, "the value is not TOML",
+                  "check quotes and brackets; the shell takes away one layer of quotes");
   }
   Node node;
   node.type = Node::Type::kString;
@@ -64,8 +65,9 @@ Override parse(const std::string& text) {
     result.path = {"sweep", key};
   }
   if (result.path[0] == "extends" || result.path[0] == "point")
-    throw Error(ErrorKind::kUsage, "'" + result.path[0] + "' cannot be overridden",
-                result.path[0] == "point" ? "choose a point with --point" : "copy the recipe with `oncekit recipes cp` and edit it");
+    throw Error(
+        ErrorKind::kUsage, "'" + result.path[0] + "' cannot be overridden",
+        result.path[0] == "point" ? "choose a point with --point" : "copy the recipe with `oncekit recipes cp` and edit it");
   if (result.kind != Override::Kind::kRemove) result.value = read_value(rest.substr(equals + 1));
   result.value.set_origin({Origin::Kind::kOverride, text});
   return result;
@@ -81,7 +83,9 @@ void apply(Layers& layers, Override& o) {
   Node* old = find(layers.root, o.path, o.path.size());
   const std::string key = join_key(o.path);
   if (o.kind == Override::Kind::kRemove) {
-    if (!old) throw Error(ErrorKind::kUsage, "no file of this recipe sets " + key, "it has its default already; `--print` shows where each value comes from");
+    if (!old)
+      throw Error(ErrorKind::kUsage, "no file of this recipe sets " + key,
+                  "it has its default already; `--print` shows where each value comes from");
     find(layers.root, o.path, o.path.size() - 1)->erase(o.path.back());
     return;
   }
@@ -113,7 +117,8 @@ void apply_overrides(Layers& layers, const std::vector<std::string>& overrides, 
     }
   };
   for (const std::string& text : overrides) guarded(text, [&] { parsed.push_back(parse(text)); });
-  std::stable_partition(parsed.begin(), parsed.end(), [](const Override& o) { return o.path.back() == "use" || o.path[0] == "augment"; });
+  std::stable_partition(parsed.begin(), parsed.end(),
+                        [](const Override& o) { return o.path.back() == "use" || o.path[0] == "augment"; });
   for (Override& o : parsed) guarded(o.text, [&] { apply(layers, o); });
 }
 

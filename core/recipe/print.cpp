@@ -41,7 +41,8 @@ std::vector<Section> sections(const Resolved& recipe) {
   }
   if (!recipe.expect.empty()) {
     Section section{"[expect]", "expect.", {}};
-    for (const auto& [name, value] : recipe.expect) section.lines.push_back({toml_key(name), toml_text(value), origin_of(recipe.expect_origins, name)});
+    for (const auto& [name, value] : recipe.expect)
+      section.lines.push_back({toml_key(name), toml_text(value), origin_of(recipe.expect_origins, name)});
     all.push_back(std::move(section));
   }
   return all;
@@ -81,15 +82,15 @@ std::string print_resolved(const Resolved& recipe, const std::string& shown) {
 std::string print_origins(const Resolved& recipe, const std::string& shown, const std::string& hash, bool demo) {
   constexpr std::size_t kWidest = 44;  // a longer value pushes only its own comment aside
   const std::vector<Section> all = sections(recipe);
-  std::size_t key_width = 0, value_width = 0;
+  std::size_t key_width = 0;
   for (const Section& section : all)
-    for (const Line& line : section.lines) {
-      key_width = std::max(key_width, line.key.size());
-      if (line.value.size() <= kWidest) value_width = std::max(value_width, line.value.size());
-    }
+    for (const Line& line : section.lines) key_width = std::max(key_width, line.key.size());
   std::string text = "# " + shown + (demo ? ", --demo" : "") + ", hash " + hash + "\n";
   for (const std::string& note : recipe.notes) text += "# note: " + note + "\n";
   for (const Section& section : all) {
+    std::size_t value_width = 0;
+    for (const Line& line : section.lines)
+      if (line.value.size() <= kWidest) value_width = std::max(value_width, line.value.size());
     text += "\n";
     if (!section.header.empty()) text += section.header + "\n";
     for (const Line& line : section.lines)
@@ -103,8 +104,9 @@ std::string print_json(const Resolved& recipe) {
   for (const Section& section : sections(recipe))
     for (const Line& line : section.lines) {
       const bool number = line.value != "inf" && line.value != "-inf" && line.value != "nan";
-      text += fmt::format("{}\n  {}: {{\"value\": {}, \"origin\": {}, \"where\": {}}}", text.size() > 1 ? "," : "", in_quotes(section.prefix + line.key),
-                          number ? line.value : in_quotes(line.value), in_quotes(origin_name(line.origin)),
+      text += fmt::format("{}\n  {}: {{\"value\": {}, \"origin\": {}, \"where\": {}}}", text.size() > 1 ? "," : "",
+                          in_quotes(section.prefix + line.key), number ? line.value : in_quotes(line.value),
+                          in_quotes(origin_name(line.origin)),
                           in_quotes(line.origin.kind == Origin::Kind::kFidelity ? "" : line.origin.where));
     }
   return text + "\n}\n";
@@ -118,7 +120,8 @@ std::string hash_of(const Resolved& recipe) {
     if (section.header == "[expect]") continue;
     for (const Line& line : section.lines) {
       const std::string key = section.prefix + line.key;
-      if (std::find(std::begin(kLeftOut), std::end(kLeftOut), key) == std::end(kLeftOut)) lines.push_back(key + " = " + line.value + "\n");
+      if (std::find(std::begin(kLeftOut), std::end(kLeftOut), key) == std::end(kLeftOut))
+        lines.push_back(key + " = " + line.value + "\n");
     }
   }
   std::sort(lines.begin(), lines.end());

@@ -43,7 +43,8 @@ std::vector<std::string> point_names(Layers& layers, Problems& problems) {
     for (const char* key : {"extends", "sweep", "point"}) {
       const Node* misplaced = node.find(key);
       if (!misplaced) continue;
-      problems.add(std::string("'") + key + "' has no place in " + table, "a point holds tables such as [point.NAME.train], and `augment`", place(misplaced->origin));
+      problems.add(std::string("'") + key + "' has no place in " + table,
+                   "a point holds tables such as [point.NAME.train], and `augment`", place(misplaced->origin));
       node.erase(key);
     }
   }
@@ -80,7 +81,9 @@ std::tuple<int, std::string, long, long> position(const Error& e) {
   long numbers[2] = {0, 0};
   for (int i = 1; i >= 0; --i) {
     const std::size_t colon = where.rfind(':');
-    if (colon == std::string::npos || std::from_chars(where.data() + colon + 1, where.data() + where.size(), numbers[i]).ptr != where.data() + where.size()) break;
+    if (colon == std::string::npos ||
+        std::from_chars(where.data() + colon + 1, where.data() + where.size(), numbers[i]).ptr != where.data() + where.size())
+      break;
     where.resize(colon);
   }
   return {0, where, numbers[0], numbers[1]};
@@ -138,7 +141,8 @@ bool Recipe::demo() const { return state_->request.demo; }
 
 const OptionSet& Recipe::options(const std::string& core_table) const {
   const auto found = state_->resolved.core.find(core_table);
-  if (found == state_->resolved.core.end()) throw std::logic_error("no core table '" + core_table + "' was given to Recipe::load");
+  if (found == state_->resolved.core.end())
+    throw std::logic_error("no core table '" + core_table + "' was given to Recipe::load");
   return *found->second;
 }
 

@@ -8,14 +8,9 @@
 #include <vector>
 
 #include "recipe/catalog.h"
+#include "toml/origin.h"
 
 namespace oncekit {
-
-/// Where a value comes from.
-struct Origin {
-  enum class Kind { kDefault, kFidelity, kBaseFile, kRecipe, kPoint, kOverride, kDemo } kind = Kind::kDefault;
-  std::string where;  ///< "recipes/x.toml:12:3", "run.seed=1", or ""
-};
 
 /// A component a recipe uses, with its options filled in.
 struct UsedComponent {

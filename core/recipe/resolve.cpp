@@ -32,7 +32,9 @@ class Resolver {
   }
 
  private:
-  void problem(const Node& node, std::string message, std::string hint) { problems_.add(std::move(message), std::move(hint), place(node.origin)); }
+  void problem(const Node& node, std::string message, std::string hint) {
+    problems_.add(std::move(message), std::move(hint), place(node.origin));
+  }
 
   void read_fidelity() {
     const Node* recipe = root_.find("recipe");
@@ -53,9 +55,11 @@ class Resolver {
         continue;
       }
       const std::string near = nearest_name(key, names);
-      const std::string hint = !near.empty()  ? (near == "augment" ? "did you mean `augment = [...]`?" : "did you mean [" + near + "]?")
-                               : table        ? "there are: " + listed(names)
-                               : home(key).empty() ? "options stand in tables, e.g. lr in [train]" : "it belongs in [" + home(key) + "]";
+      const std::string hint = !near.empty()
+                                   ? (near == "augment" ? "did you mean `augment = [...]`?" : "did you mean [" + near + "]?")
+                               : table             ? "there are: " + listed(names)
+                               : home(key).empty() ? "options stand in tables, e.g. lr in [train]"
+                                                   : "it belongs in [" + home(key) + "]";
       problem(node, (table ? "unknown table [" + key + "]" : "unknown key '" + key + "' outside any table"), hint);
     }
   }
@@ -79,16 +83,21 @@ class Resolver {
       for (const auto& entry : tables->entries) known.push_back(entry.first);
     if (const Node* augment = root_.find("augment")) {
       out_.augment_origin = augment->origin;
-      if (!augment->is(Node::Type::kArray)) problem(*augment, "`augment` is " + describe(*augment), "it must be a list of names, each with a table [augmenter.NAME]");
+      if (!augment->is(Node::Type::kArray))
+        problem(*augment, "`augment` is " + describe(*augment),
+                "it must be a list of names, each with a table [augmenter.NAME]");
       for (const Node& item : augment->items) {
         if (!item.is(Node::Type::kString)) {
           problem(item, "an entry of `augment` is " + describe(item), "it must be the NAME of a table [augmenter.NAME]");
         } else if (std::count(out_.augment.begin(), out_.augment.end(), item.text())) {
-          problem(item, "`augment` names " + in_quotes(item.text()) + " twice", "a second pass needs a table of its own under another name");
+          problem(item, "`augment` names " + in_quotes(item.text()) + " twice",
+                  "a second pass needs a table of its own under another name");
         } else if (std::count(known.begin(), known.end(), item.text()) == 0) {
           const std::string near = nearest_name(item.text(), known);
-          problem(item, "`augment` names " + in_quotes(item.text()) + ", but there is no table [augmenter." + toml_key(item.text()) + "]",
-                  near.empty() ? "add it, with `use = ...`" : "did you mean " + in_quotes(near) + "?");
+          problem(
+              item,
+              "`augment` names " + in_quotes(item.text()) + ", but there is no table [augmenter." + toml_key(item.text()) + "]",
+              near.empty() ? "add it, with `use = ...`" : "did you mean " + in_quotes(near) + "?");
         } else {
           out_.augment.push_back(item.text());
         }
@@ -98,8 +107,10 @@ class Resolver {
     const std::set<std::string> named = named_augmenters(in_.layers);
     for (const auto& [name, node] : tables->entries) {
       if (std::count(out_.augment.begin(), out_.augment.end(), name)) continue;
-      if (named.count(name)) out_.notes.push_back("[augmenter." + toml_key(name) + "] is left out: `augment` does not name it here");
-      else problem(node, "unused table [augmenter." + toml_key(name) + "]", "name it in `augment = [...]`, or take it out");
+      if (named.count(name))
+        out_.notes.push_back("[augmenter." + toml_key(name) + "] is left out: `augment` does not name it here");
+      else
+        problem(node, "unused table [augmenter." + toml_key(name) + "]", "name it in `augment = [...]`, or take it out");
     }
   }
 
@@ -115,7 +126,9 @@ class Resolver {
     apply_fidelity(fields, fidelity_, view.origins);
     const std::size_t before = problems_.size();
     if (written)
-      apply_table(fields, *written, view.table, [&](const std::string& key) { return unknown_key(key, help); }, view.origins, problems_);
+      apply_table(
+          fields, *written, view.table, [&](const std::string& key) { return unknown_key(key, help); }, view.origins,
+          problems_);
     if (in_.demo) apply_demo(fields, view.origins, out_.notes);
     if (problems_.size() == before) {
       Problems across;
@@ -123,7 +136,8 @@ class Resolver {
       const std::string at = written && !written->origin.where.empty() ? place(written->origin) : in_.shown;
       for (const Error& e : across.items()) {
         const bool named = e.message().find("[" + view.table + "]") != std::string::npos;
-        problems_.add(named ? e.message() : "[" + view.table + "]: " + e.message(), e.hint(), e.where().empty() ? at : e.where());
+        problems_.add(named ? e.message() : "[" + view.table + "]: " + e.message(), e.hint(),
+                      e.where().empty() ? at : e.where());
       }
     }
     view.options = &options;
@@ -146,18 +160,22 @@ class Resolver {
     const Node* written = &root_;
     for (const std::string& part : path) written = written ? written->find(part) : nullptr;
     if (written && !written->is(Node::Type::kTable)) {
-      if (path.size() == 2) problem(*written, "'" + table + "' is " + describe(*written), "it must be a table with `use = ...`");
+      if (path.size() == 2)
+        problem(*written, "'" + table + "' is " + describe(*written), "it must be a table with `use = ...`");
       return;
     }
     const std::vector<std::string> names = in_.catalog.names(kind);
-    const std::string choose = names.empty() ? "no plugin offers one: see `oncekit plugins ls`" : "use one of: " + listed(names);
+    const std::string choose =
+        names.empty() ? "no plugin offers one: see `oncekit plugins ls`" : "use one of: " + listed(names);
     if (!written) {
-      problems_.add("there is no [" + table + "]", in_.missing_hint.empty() ? "add it, with `use = ...`; " + choose : in_.missing_hint, in_.shown);
+      problems_.add("there is no [" + table + "]",
+                    in_.missing_hint.empty() ? "add it, with `use = ...`; " + choose : in_.missing_hint, in_.shown);
       return;
     }
     const Node* use = written->find("use");
     if (!use || !use->is(Node::Type::kString)) {
-      problem(use ? *use : *written, use ? "'use' in [" + table + "] is " + describe(*use) : "[" + table + "] does not say what to `use`", choose);
+      problem(use ? *use : *written,
+              use ? "'use' in [" + table + "] is " + describe(*use) : "[" + table + "] does not say what to `use`", choose);
       return;
     }
     if (std::count(names.begin(), names.end(), use->text()) == 0) {
@@ -179,17 +197,22 @@ class Resolver {
     Node options = *written;
     options.erase("use");
     fill(std::move(view), *used.options, &options, "`oncekit plugins info " + kind + "/" + use->text() + "` lists its options");
-    if (kind == "augmenter") out_.augmenters.push_back(std::move(used));
-    else out_.components[kind] = std::move(used);
+    if (kind == "augmenter")
+      out_.augmenters.push_back(std::move(used));
+    else
+      out_.components[kind] = std::move(used);
   }
 
   void read_expect() {
     const Node* expect = root_.find("expect");
     if (!expect || !expect->is(Node::Type::kTable)) return;
     for (const auto& [name, node] : expect->entries) {
-      if (node.is(Node::Type::kInteger)) out_.expect[name] = static_cast<double>(std::get<std::int64_t>(node.scalar));
-      else if (node.is(Node::Type::kReal)) out_.expect[name] = std::get<double>(node.scalar);
-      else problem(node, "'" + name + "' in [expect] is " + describe(node), "it must be a number");
+      if (node.is(Node::Type::kInteger))
+        out_.expect[name] = static_cast<double>(std::get<std::int64_t>(node.scalar));
+      else if (node.is(Node::Type::kReal))
+        out_.expect[name] = std::get<double>(node.scalar);
+      else
+        problem(node, "'" + name + "' in [expect] is " + describe(node), "it must be a number");
       out_.expect_origins[name] = node.origin;
     }
   }

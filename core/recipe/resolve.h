@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "recipe/layers.h"
+#include "recipe/recipe.h"
 #include "recipe/values.h"
 
 namespace oncekit {

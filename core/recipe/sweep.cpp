@@ -14,7 +14,8 @@ class Sweep {
     const std::vector<std::string> path = split_key(key);
     if (path[0] == "augment" && path.size() == 1) return augment(node);
     const std::size_t depth = path[0] == "augmenter" ? 2 : 1;
-    const std::vector<std::string> table(path.begin(), path.begin() + static_cast<std::ptrdiff_t>(std::min(depth, path.size())));
+    const std::vector<std::string> table(path.begin(),
+                                         path.begin() + static_cast<std::ptrdiff_t>(std::min(depth, path.size())));
     if (!known(table) || path.size() <= depth) {
       std::vector<std::string> names = component_tables();
       for (const CoreTable& core : in_.tables) names.push_back(core.name);
@@ -22,7 +23,8 @@ class Sweep {
       const std::string near = path.size() > 1 ? nearest_name(path[0], names) : "";
       const std::string rest = near.empty() ? "" : key.substr(path[0].size());
       problem(node, "'" + key + "' in [sweep] is no option",
-              !near.empty() && near != path[0] ? "did you mean '" + near + rest + "'?" : "keys look like train.lr; the tables are " + listed(names));
+              !near.empty() && near != path[0] ? "did you mean '" + near + rest + "'?"
+                                               : "keys look like train.lr; the tables are " + listed(names));
       return;
     }
     const std::string option = key.substr(join(table).size() + 1);
@@ -32,13 +34,18 @@ class Sweep {
   }
 
  private:
-  void problem(const Node& node, std::string message, std::string hint) { problems_.add(std::move(message), std::move(hint), place(node.origin)); }
-  static std::string join(const std::vector<std::string>& parts) { return parts.size() == 1 ? parts[0] : parts[0] + "." + parts[1]; }
+  void problem(const Node& node, std::string message, std::string hint) {
+    problems_.add(std::move(message), std::move(hint), place(node.origin));
+  }
+  static std::string join(const std::vector<std::string>& parts) {
+    return parts.size() == 1 ? parts[0] : parts[0] + "." + parts[1];
+  }
   static std::string kind(const std::vector<std::string>& table) { return table[0]; }
 
   bool known(const std::vector<std::string>& table) const {
     if (table[0] == "augmenter") return table.size() == 2 && named_augmenters(in_.layers).count(table[1]);
-    return is_component(table) || std::any_of(in_.tables.begin(), in_.tables.end(), [&](const CoreTable& core) { return core.name == table[0]; });
+    return is_component(table) ||
+           std::any_of(in_.tables.begin(), in_.tables.end(), [&](const CoreTable& core) { return core.name == table[0]; });
   }
 
   // What the table may `use` in some job of the sweep.
@@ -60,21 +67,25 @@ class Sweep {
     for (const Node& item : node.items) {
       if (item.is(Node::Type::kString) && std::count(names.begin(), names.end(), item.text())) continue;
       const std::string near = item.is(Node::Type::kString) ? nearest_name(item.text(), names) : "";
-      problem(item, "there is no " + kind(table) + " " + toml_text(item), near.empty() ? "use some of: " + listed(names) : "did you mean '" + near + "'?");
+      problem(item, "there is no " + kind(table) + " " + toml_text(item),
+              near.empty() ? "use some of: " + listed(names) : "did you mean '" + near + "'?");
     }
   }
 
   void augment(const Node& node) {
     const Node* tables = in_.layers.root.find("augmenter");
     for (const Node& list : node.items) {
-      if (!list.is(Node::Type::kArray)) problem(list, "a value of 'augment' in [sweep] is " + describe(list), "it must be a list of names");
+      if (!list.is(Node::Type::kArray))
+        problem(list, "a value of 'augment' in [sweep] is " + describe(list), "it must be a list of names");
       for (const Node& name : list.items)
         if (!name.is(Node::Type::kString) || !tables || !tables->find(name.text()))
-          problem(name, "'augment' in [sweep] names " + toml_text(name) + ", which has no table", "add [augmenter.NAME], with `use = ...`");
+          problem(name, "'augment' in [sweep] names " + toml_text(name) + ", which has no table",
+                  "add [augmenter.NAME], with `use = ...`");
     }
   }
 
-  void values(const std::vector<std::string>& table, const std::string& component, const std::string& option, const Node& node) {
+  void values(const std::vector<std::string>& table, const std::string& component, const std::string& option,
+              const Node& node) {
     const auto schema = schema_of(in_, table, component);
     if (!schema) return;
     Fields fields;
@@ -105,7 +116,8 @@ void resolve_sweep(const ResolveInput& input, Resolved& resolved, Problems& prob
   Sweep sweep(input, problems, *table);
   for (const auto& [key, node] : table->entries) {
     if (!node.is(Node::Type::kArray) || node.items.empty()) {
-      problems.add("'" + key + "' in [sweep] is " + (node.items.empty() && node.is(Node::Type::kArray) ? "an empty list" : describe(node)),
+      problems.add("'" + key + "' in [sweep] is " +
+                       (node.items.empty() && node.is(Node::Type::kArray) ? "an empty list" : describe(node)),
                    "it must be a list of the values to try", place(node.origin));
       continue;
     }

@@ -40,7 +40,8 @@ Type element_type(Type list) {
 
 class Reading {
  public:
-  Reading(const Field& field, const std::string& table, Problems& problems) : field_(field), table_(table), problems_(problems) {}
+  Reading(const Field& field, const std::string& table, Problems& problems)
+      : field_(field), table_(table), problems_(problems) {}
 
   std::optional<OptionValue> value(const Node& node) const {
     switch (field_.type) {
@@ -65,13 +66,15 @@ class Reading {
         return OptionValue(std::get<std::int64_t>(node.scalar));
       case Type::kReal: {
         if (!node.is(Node::Type::kInteger) && !node.is(Node::Type::kReal)) break;
-        const double value = node.is(Node::Type::kReal) ? std::get<double>(node.scalar) : static_cast<double>(std::get<std::int64_t>(node.scalar));
+        const double value = node.is(Node::Type::kReal) ? std::get<double>(node.scalar)
+                                                        : static_cast<double>(std::get<std::int64_t>(node.scalar));
         if (!in_range(value)) return out_of_range(node, type);
         return OptionValue(value);
       }
       default:
         if (!node.is(Node::Type::kString)) break;
-        if (!field_.choices.empty() && std::count(field_.choices.begin(), field_.choices.end(), node.text()) == 0) return no_choice(node, type);
+        if (!field_.choices.empty() && std::count(field_.choices.begin(), field_.choices.end(), node.text()) == 0)
+          return no_choice(node, type);
         return OptionValue(node.text());
     }
     return wrong_type(node, type);
@@ -83,8 +86,10 @@ class Reading {
     std::vector<T> values;
     bool good = true;
     for (const Node& item : node.items) {
-      if (const auto value = scalar(item, element_type(field_.type))) values.push_back(std::get<T>(*value));
-      else good = false;
+      if (const auto value = scalar(item, element_type(field_.type)))
+        values.push_back(std::get<T>(*value));
+      else
+        good = false;
     }
     if (!good) return std::nullopt;
     return OptionValue(std::move(values));
@@ -93,7 +98,9 @@ class Reading {
   bool in_range(double value) const {
     return !std::isnan(value) && (!field_.low || value >= *field_.low) && (!field_.high || value <= *field_.high);
   }
-  std::string subject(Type type) const { return (type == field_.type ? "'" : "an element of '") + field_.name + "'" + in(table_); }
+  std::string subject(Type type) const {
+    return (type == field_.type ? "'" : "an element of '") + field_.name + "'" + in(table_);
+  }
   std::string wanted(Type type) const {
     Field one = field_;
     one.type = type == field_.type || field_.choices.empty() ? type : Type::kChoice;
@@ -112,7 +119,8 @@ class Reading {
   std::nullopt_t wrong_type(const Node& node, Type type) const {
     std::string hint = wanted(type);
     const bool text_wanted = type == Type::kString || type == Type::kChoice || type == Type::kPath;
-    if (node.is(Node::Type::kString) && node.origin.kind == Origin::Kind::kOverride && node.text().find(',') != std::string::npos)
+    if (node.is(Node::Type::kString) && node.origin.kind == Origin::Kind::kOverride &&
+        node.text().find(',') != std::string::npos)
       hint += "; lists of values to try belong to `oncekit sweep`";
     else if (node.origin.kind == Origin::Kind::kOverride && text_wanted && !node.is(Node::Type::kString))
       hint += ", quoted twice because of the shell: '\"...\"'";
@@ -167,7 +175,8 @@ void apply_table(Fields& fields, const Node& written, const std::string& table,
     Field* field = fields.find(key);
     if (!field) {
       const std::string near = nearest_name(key, fields.names());
-      problems.add("unknown key '" + key + "'" + in(table), near.empty() ? unknown(key) : "did you mean '" + near + "'?", place(node.origin));
+      problems.add("unknown key '" + key + "'" + in(table), near.empty() ? unknown(key) : "did you mean '" + near + "'?",
+                   place(node.origin));
     } else if (field->type == Type::kNested && node.is(Node::Type::kTable)) {
       apply_table(*field->nested, node, table + "." + key, unknown, origins, problems, prefix + key + ".");
     } else if (const auto value = read_option(*field, node, table, problems)) {
@@ -190,10 +199,13 @@ void apply_demo(Fields& fields, Origins& origins, std::vector<std::string>& note
   }
 }
 
-void each_field(const Fields& fields, const std::function<void(const std::string&, const Field&)>& visit, const std::string& prefix) {
+void each_field(const Fields& fields, const std::function<void(const std::string&, const Field&)>& visit,
+                const std::string& prefix) {
   for (const auto& field : fields.all()) {
-    if (field->type == Type::kNested) each_field(*field->nested, visit, prefix + field->name + ".");
-    else visit(prefix + field->name, *field);
+    if (field->type == Type::kNested)
+      each_field(*field->nested, visit, prefix + field->name + ".");
+    else
+      visit(prefix + field->name, *field);
   }
 }
 

@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "recipe/node.h"
+#include "toml/node.h"
 
 namespace oncekit {
 
@@ -30,7 +30,8 @@ void apply_table(Fields& fields, const Node& written, const std::string& table,
 void apply_demo(Fields& fields, Origins& origins, std::vector<std::string>& notes, const std::string& prefix = {});
 
 /// Calls visit(dotted key, field) for every field that is no sub-table, in the order of declaration.
-void each_field(const Fields& fields, const std::function<void(const std::string&, const Field&)>& visit, const std::string& prefix = {});
+void each_field(const Fields& fields, const std::function<void(const std::string&, const Field&)>& visit,
+                const std::string& prefix = {});
 
 /// The field under a dotted key, or null.
 const Field* find_field(const Fields& fields, const std::string& dotted);

@@ -3,7 +3,7 @@
 
 #include "base/files.h"
 #include "plugin/host.h"
-#include "recipe/reference.h"
+#include "cookbook/reference.h"
 #include "run/pipeline.h"
 
 using namespace oncekit;

@@ -1,6 +1,6 @@
-// The gallery of what people write by mistake: tests/errors/recipe/NAME.toml (or NAME/*.toml), and in NAME.txt the exact message. Lines at the top of
-// a recipe such as "# override: train.lrr=1", "# point: A", "# demo" say how it is asked for.
-// Set ONCEKIT_WRITE_GALLERY=1 to write the messages anew, then read the difference.
+// The gallery of what people write by mistake: tests/errors/recipe/NAME.toml (or NAME/*.toml), and in NAME.txt the exact
+// message. Lines at the top of a recipe such as "# override: train.lrr=1", "# point: A", "# demo" say how it is asked for. Set
+// ONCEKIT_WRITE_GALLERY=1 to write the messages anew, then read the difference.
 #include <catch2/catch.hpp>
 
 #include <cstdlib>
@@ -93,18 +93,38 @@ TEST_CASE("a plugin that cannot be loaded is an error of its own, unless another
 TEST_CASE("ranges hold at their ends", "[unit]") {
   Folder folder;
   const fs::path file = folder.write("a.toml", kParts);
-  for (const char* good : {"train.lr=0", "train.lr=10", "train.batch_size=1", "train.batch_size=1024", "train.steps=[0, 9]", "train.steps=[]", "run.seed=0"})
+  for (const char* good : {"train.lr=0", "train.lr=10", "train.batch_size=1", "train.batch_size=1024", "train.steps=[0, 9]",
+                           "train.steps=[]", "run.seed=0"})
     CHECK(error_of(file, {good}).empty());
-  for (const char* bad : {"train.lr=-1e-9", "train.lr=10.001", "train.lr=nan", "train.lr=inf", "train.batch_size=0", "train.batch_size=1025", "train.steps=[10]",
-                          "train.steps=[-1]", "run.seed=-1", "train.batch_size=1.0", "train.shuffle=1", "train.loss=1", "train.steps=3", "dataset.path=true"})
+  for (const char* bad : {"train.lr=-1e-9", "train.lr=10.001", "train.lr=nan", "train.lr=inf", "train.batch_size=0",
+                          "train.batch_size=1025", "train.steps=[10]", "train.steps=[-1]", "run.seed=-1",
+                          "train.batch_size=1.0", "train.shuffle=1", "train.loss=1", "train.steps=3", "dataset.path=true"})
     CHECK_FALSE(error_of(file, {bad}).empty());
 }
 
 TEST_CASE("malformed overrides are refused one by one", "[errors]") {
   Folder folder;
   const fs::path file = folder.write("a.toml", kParts);
-  for (const char* bad : {"train.lr", "=1", "train..lr=1", ".lr=1", "train.=1", "train.\"lr=1", "~train.clip", "~train.clip=1", "+user_encoder.use=mean", "train.steps=[1",
-                          "recipe.title=\"x", "expect.items=1", "sweep.run.seed=[1]", "augmenter.x.use=profiler", "extends=[]", "point.A.train.lr=1", "train=3", "a b=1", "+=1", "~"}) {
+  for (const char* bad : {"train.lr",
+                          "=1",
+                          "train..lr=1",
+                          ".lr=1",
+                          "train.=1",
+                          "train.\"lr=1",
+                          "~train.clip",
+                          "~train.clip=1",
+                          "+user_encoder.use=mean",
+                          "train.steps=[1",
+                          "recipe.title=\"x",
+                          "expect.items=1",
+                          "sweep.run.seed=[1]",
+                          "augmenter.x.use=profiler",
+                          "extends=[]",
+                          "point.A.train.lr=1",
+                          "train=3",
+                          "a b=1",
+                          "+=1",
+                          "~"}) {
     INFO(bad);
     CHECK(error_of(file, {bad}).starts_with(std::string("override '") + bad + "': "));
   }

@@ -38,7 +38,12 @@ struct TrainTable {
   void describe(Fields& f) {
     f.real("lr", lr).range(0, 10).doc("learning rate").under("released", 1e-4);
     f.real("clip", clip).range(0, 100);
-    f.integer("batch_size", batch_size).range(1, 1024).under("paper", std::int64_t{32}).under("released", std::int64_t{32}).demo(std::int64_t{8}).unit("samples");
+    f.integer("batch_size", batch_size)
+        .range(1, 1024)
+        .under("paper", std::int64_t{32})
+        .under("released", std::int64_t{32})
+        .demo(std::int64_t{8})
+        .unit("samples");
     f.integer("negatives", negatives).range(1, 100);
     f.choice("loss", loss, {"softmax", "bce"});
     f.list("steps", steps).range(0, 9);
@@ -47,7 +52,8 @@ struct TrainTable {
     f.choice("pool", pool, {"impression", "user", "user_released"}).under("released", std::string("impression"));
   }
   void validate(Problems& problems) const {
-    if (pool == "user_released" && !allow_leak) problems.add("pool = \"user_released\" holds test negatives", "set allow_leak = true to go on");
+    if (pool == "user_released" && !allow_leak)
+      problems.add("pool = \"user_released\" holds test negatives", "set allow_leak = true to go on");
   }
 };
 
@@ -109,12 +115,15 @@ class FakeCatalog final : public Catalog {
   FakeCatalog() {
     add<FakeData>("dataset", "fake");
     add<FakeData>("dataset", "table");
-    add<Summary>("augmenter", "summarizer").gives = [](const OptionSet&) { return std::vector<std::string>{"item:description"}; };
+    add<Summary>("augmenter", "summarizer").gives = [](const OptionSet&) {
+      return std::vector<std::string>{"item:description"};
+    };
     add<Summary>("augmenter", "profiler").gives = [](const OptionSet&) { return std::vector<std::string>{"user:topic"}; };
     add<Summary>("augmenter", "generator").needs = [](const OptionSet&) { return std::vector<std::string>{"user:topic"}; };
     add<Words>("content_encoder", "words").needs = [](const OptionSet& o) {
       std::vector<std::string> needs;
-      for (const std::string& name : static_cast<const TypedOptions<Words>&>(o).value.attributes) needs.push_back("item:" + name);
+      for (const std::string& name : static_cast<const TypedOptions<Words>&>(o).value.attributes)
+        needs.push_back("item:" + name);
       return needs;
     };
     add<Llama>("content_encoder", "llama");
@@ -126,7 +135,8 @@ class FakeCatalog final : public Catalog {
     add<NoOptions>("interaction", "attend").needs = [](const OptionSet&) { return std::vector<std::string>{"multi-vectors"}; };
   }
   const ComponentSpec& find(const std::string& kind, const std::string& name) override {
-    if (name == "broken") throw Error(ErrorKind::kPlugin, "the plugin of user_encoder/broken was built against another LibTorch", "rebuild it");
+    if (name == "broken")
+      throw Error(ErrorKind::kPlugin, "the plugin of user_encoder/broken was built against another LibTorch", "rebuild it");
     const auto found = specs_.find({kind, name});
     if (found == specs_.end()) throw Error(ErrorKind::kPlugin, "no " + kind + "/" + name);
     return found->second;
@@ -153,7 +163,8 @@ class FakeCatalog final : public Catalog {
 
 inline const std::vector<CoreTable>& tables() {
   static const std::vector<CoreTable> all{core_table<RecipeTable>("recipe", "what the recipe says about itself"),
-                                          core_table<TrainTable>("train", "how it trains"), core_table<RunTable>("run", "how it runs")};
+                                          core_table<TrainTable>("train", "how it trains"),
+                                          core_table<RunTable>("run", "how it runs")};
   return all;
 }
 
@@ -212,7 +223,8 @@ inline std::string error_of(const RecipeRequest& request) {
   return {};
 }
 
-inline std::string error_of(const fs::path& file, std::vector<std::string> overrides = {}, std::string point = {}, bool demo = false) {
+inline std::string error_of(const fs::path& file, std::vector<std::string> overrides = {}, std::string point = {},
+                            bool demo = false) {
   return error_of(RecipeRequest{file, std::move(overrides), std::move(point), demo});
 }
 

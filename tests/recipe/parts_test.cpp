@@ -3,9 +3,9 @@
 
 #include "recipe/check.h"
 #include "recipe/fake.h"
-#include "recipe/listing.h"
-#include "recipe/node.h"
-#include "recipe/reference.h"
+#include "cookbook/listing.h"
+#include "toml/node.h"
+#include "cookbook/reference.h"
 
 using namespace fake;
 
@@ -24,7 +24,8 @@ bool has(const std::string& text, const std::string& part) { return text.find(pa
 
 TEST_CASE("needs are met by the dataset, augmenters before, and parts before", "[unit]") {
   Folder folder;
-  const fs::path file = folder.write("a.toml", "augment = [\"p\", \"g\"]\n" + kParts + "[augmenter.p]\nuse = \"profiler\"\n[augmenter.g]\nuse = \"generator\"\n");
+  const fs::path file = folder.write("a.toml", "augment = [\"p\", \"g\"]\n" + kParts +
+                                                   "[augmenter.p]\nuse = \"profiler\"\n[augmenter.g]\nuse = \"generator\"\n");
   Description data;
   data.item_attributes = {"title", "category"};
   CHECK(unmet(load(file), data).empty());
@@ -34,17 +35,24 @@ TEST_CASE("needs are met by the dataset, augmenters before, and parts before", "
 
 TEST_CASE("unmet needs name the component, the need and what would give it", "[errors]") {
   Folder folder;
-  const fs::path file = folder.write("a.toml", "augment = [\"g\", \"p\"]\n" + kParts + "[augmenter.p]\nuse = \"profiler\"\n[augmenter.g]\nuse = \"generator\"\n");
+  const fs::path file = folder.write("a.toml", "augment = [\"g\", \"p\"]\n" + kParts +
+                                                   "[augmenter.p]\nuse = \"profiler\"\n[augmenter.g]\nuse = \"generator\"\n");
   Description data;
   data.item_attributes = {"title", "category"};
-  const Recipe recipe = load(file, {"content_encoder.attributes=[\"titel\", \"description\", \"xyz\"]", "interaction.use=attend"});
+  const Recipe recipe =
+      load(file, {"content_encoder.attributes=[\"titel\", \"description\", \"xyz\"]", "interaction.use=attend"});
   FakeCatalog catalog;
   const std::vector<std::string> expected{
-      "a.toml: [augmenter.g]: augmenter/generator needs the user attribute 'topic', which nothing before it gives; [augmenter.p] gives it, but comes later: put it first in `augment`",
-      "a.toml: [content_encoder]: content_encoder/words needs the item attribute 'titel', which nothing before it gives; did you mean 'title'?",
-      "a.toml: [content_encoder]: content_encoder/words needs the item attribute 'description', which nothing before it gives; given by: augmenter/summarizer",
-      "a.toml: [content_encoder]: content_encoder/words needs the item attribute 'xyz', which nothing before it gives; with dataset/fake there are: category, title",
-      "a.toml: [interaction]: interaction/attend needs 'multi-vectors', which nothing before it gives; given by: user_encoder/poly"};
+      "a.toml: [augmenter.g]: augmenter/generator needs the user attribute 'topic', which nothing before it gives; "
+      "[augmenter.p] gives it, but comes later: put it first in `augment`",
+      "a.toml: [content_encoder]: content_encoder/words needs the item attribute 'titel', which nothing before it gives; did "
+      "you mean 'title'?",
+      "a.toml: [content_encoder]: content_encoder/words needs the item attribute 'description', which nothing before it gives; "
+      "given by: augmenter/summarizer",
+      "a.toml: [content_encoder]: content_encoder/words needs the item attribute 'xyz', which nothing before it gives; with "
+      "dataset/fake there are: category, title",
+      "a.toml: [interaction]: interaction/attend needs 'multi-vectors', which nothing before it gives; given by: "
+      "user_encoder/poly"};
   CHECK(unmet(recipe, data, &catalog) == expected);
   try {
     check_needs(recipe, data);
@@ -58,7 +66,9 @@ TEST_CASE("unmet needs name the component, the need and what would give it", "[e
 TEST_CASE("the list shows recipes with titles and points, not base files", "[unit]") {
   Folder folder;
   folder.write("recipes/base/parts.toml", kParts + "[recipe]\npaper = \"Table 2\"\n");
-  folder.write("recipes/mind/a.toml", "extends = [\"base/parts.toml\"]\n[recipe]\ntitle = \"A \\\"title\\\"\"\n[point.\"x y\".train]\nlr = 1\n[sweep]\nrun.seed = [1]\n");
+  folder.write("recipes/mind/a.toml",
+               "extends = [\"base/parts.toml\"]\n[recipe]\ntitle = \"A \\\"title\\\"\"\n[point.\"x y\".train]\nlr = "
+               "1\n[sweep]\nrun.seed = [1]\n");
   folder.write("recipes/b.toml", "extends = [\"nothing.toml\"]\n");
   const std::vector<RecipeHead> heads = list_recipes("recipes");
   REQUIRE(heads.size() == 2);
@@ -129,12 +139,14 @@ TEST_CASE("keys split and join", "[unit]") {
   CHECK(split_key("train.lr") == Parts{"train", "lr"});
   CHECK(split_key("a.\"b.c\".d") == Parts{"a", "b.c", "d"});
   CHECK(split_key("expect.test/auc") == Parts{"expect", "test/auc"});
-  for (const Parts& parts : {Parts{"a"}, Parts{"a b", "c"}, Parts{"x", "LLaMA-7B 31/1", "y.z"}}) CHECK(split_key(join_key(parts)) == parts);
+  for (const Parts& parts : {Parts{"a"}, Parts{"a b", "c"}, Parts{"x", "LLaMA-7B 31/1", "y.z"}})
+    CHECK(split_key(join_key(parts)) == parts);
   for (const char* bad : {"", ".", "a.", ".a", "a..b", "\"a", "a.\"b", "\"a\"b"}) CHECK_THROWS_AS(split_key(bad), Error);
   for (const double value : {0.0, 1.0, -2.5, 1e-7, 1e300, 0.1, 1.0 / 3, 123456789.0, -0.0}) {
     const Node node = parse_toml_value(toml_text(value));
     REQUIRE(node.is(Node::Type::kReal));
     CHECK(std::get<double>(node.scalar) == value);
   }
-  for (const char* raw : {"", "plain", "\"\\\n\t\r", "ümläut 世界", "\x01\x7f"}) CHECK(parse_toml_value(in_quotes(raw)).text() == raw);
+  for (const char* raw : {"", "plain", "\"\\\n\t\r", "ümläut 世界", "\x01\x7f"})
+    CHECK(parse_toml_value(in_quotes(raw)).text() == raw);
 }

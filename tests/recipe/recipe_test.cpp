@@ -55,7 +55,8 @@ TEST_CASE("later files win, the recipe over all, arrays are replaced", "[unit]")
   Folder folder;
   folder.write("recipes/base/a.toml", kParts + "[train]\nlr = 0.5\nclip = 1\nsteps = [7, 8, 9]\n");
   folder.write("recipes/base/b.toml", "[train]\nlr = 0.25\nnegatives = 9\n");
-  const fs::path file = folder.write("recipes/mind/r.toml", "extends = [\"base/a.toml\", \"../base/b.toml\"]\n[train]\nsteps = [1]\nnegatives = 2\n");
+  const fs::path file = folder.write("recipes/mind/r.toml",
+                                     "extends = [\"base/a.toml\", \"../base/b.toml\"]\n[train]\nsteps = [1]\nnegatives = 2\n");
   const Recipe recipe = load(file);
   CHECK(train(recipe).lr == 0.25);
   CHECK(train(recipe).clip == 1);
@@ -79,11 +80,13 @@ TEST_CASE("a base file of a base file counts less; a diamond is no circle", "[un
 TEST_CASE("another `use` drops the old component's options and says so", "[unit]") {
   Folder folder;
   folder.write("base.toml", kParts + "[content_encoder.attention]\nheads = 2\n");
-  const fs::path file = folder.write("r.toml", "extends = [\"base.toml\"]\n[content_encoder]\nuse = \"llama\"\ntune_layers = 2\n");
+  const fs::path file =
+      folder.write("r.toml", "extends = [\"base.toml\"]\n[content_encoder]\nuse = \"llama\"\ntune_layers = 2\n");
   const Recipe recipe = load(file);
   CHECK(options<Llama>(recipe.component("content_encoder")).tune_layers == 2);
   REQUIRE(recipe.notes().size() == 1);
-  CHECK(recipe.notes()[0] == "r.toml:3:1: use = \"llama\" replaces \"words\" in [content_encoder] and drops its options: attention");
+  CHECK(recipe.notes()[0] ==
+        "r.toml:3:1: use = \"llama\" replaces \"words\" in [content_encoder] and drops its options: attention");
   CHECK(has(recipe.print(false), "# note: r.toml:3:1: use"));
   // Back again: the first component's options stay dropped. On the command line the order does not matter.
   const Recipe back = load(file, {"content_encoder.kernel=5", "content_encoder.use=words"});
@@ -129,8 +132,9 @@ TEST_CASE("--demo puts small values in the place of any other", "[unit]") {
 TEST_CASE("overrides are TOML values, bare words are strings", "[unit]") {
   Folder folder;
   const fs::path file = folder.write("a.toml", kParts + "[train]\nclip = 3\n[expect]\nitems = 5\n");
-  const Recipe recipe = load(file, {"train.lr=1e-2", "train.loss=bce", "dataset.path=../shared/data", "train.steps=[4]", "recipe.title=two words",
-                                    "train.shuffle=false", "user_encoder={use=\"mean\"}", "expect.items=6", "+expect.users=7", "~train.clip"});
+  const Recipe recipe =
+      load(file, {"train.lr=1e-2", "train.loss=bce", "dataset.path=../shared/data", "train.steps=[4]", "recipe.title=two words",
+                  "train.shuffle=false", "user_encoder={use=\"mean\"}", "expect.items=6", "+expect.users=7", "~train.clip"});
   CHECK(train(recipe).lr == 1e-2);
   CHECK(train(recipe).loss == "bce");
   CHECK(options<FakeData>(recipe.component("dataset")).path == "../shared/data");
@@ -176,7 +180,8 @@ use = "generator"
   REQUIRE(shorter.notes().size() == 1);
   CHECK(shorter.notes()[0] == "[augmenter.chain] is left out: `augment` does not name it here");
   // A new one from the command line.
-  const Recipe more = load(file, {"augment=[\"short\", \"again\"]", "+augmenter.again.use=profiler", "augmenter.again.tokens=3"});
+  const Recipe more =
+      load(file, {"augment=[\"short\", \"again\"]", "+augmenter.again.use=profiler", "augmenter.again.tokens=3"});
   CHECK(options<Summary>(more.augmenters()[1]).tokens == 3);
 }
 
@@ -214,10 +219,12 @@ use = "summarizer"
 
 TEST_CASE("parts may come from points alone", "[unit]") {
   Folder folder;
-  const fs::path file = folder.write("a.toml", "[dataset]\nuse = \"fake\"\n[user_encoder]\nuse = \"mean\"\n[interaction]\nuse = \"dot\"\n"
-                                               "[point.A.content_encoder]\nuse = \"words\"\n");
+  const fs::path file = folder.write("a.toml",
+                                     "[dataset]\nuse = \"fake\"\n[user_encoder]\nuse = \"mean\"\n[interaction]\nuse = \"dot\"\n"
+                                     "[point.A.content_encoder]\nuse = \"words\"\n");
   CHECK(load(file, {}, "A").component("content_encoder").spec->name == "words");
-  CHECK(error_of(file) == "a.toml: there is no [content_encoder]; choose one of its points, e.g. --point \"A\", or run all with `oncekit sweep`");
+  CHECK(error_of(file) ==
+        "a.toml: there is no [content_encoder]; choose one of its points, e.g. --point \"A\", or run all with `oncekit sweep`");
 }
 
 TEST_CASE("a sweep keeps the order of the file and TOML values", "[unit]") {
@@ -230,7 +237,9 @@ user_encoder.use = ["mean", "poly"]
 content_encoder.attributes = [["title"], ["title", "abstract"]]
 )"));
   const std::vector<std::pair<std::string, std::vector<std::string>>> expected{
-      {"train.lr", {"0.001", "1", "0.25"}}, {"run.seed", {"1", "2"}}, {"user_encoder.use", {"\"mean\"", "\"poly\""}},
+      {"train.lr", {"0.001", "1", "0.25"}},
+      {"run.seed", {"1", "2"}},
+      {"user_encoder.use", {"\"mean\"", "\"poly\""}},
       {"content_encoder.attributes", {"[\"title\"]", "[\"title\", \"abstract\"]"}}};
   CHECK(recipe.sweep() == expected);
   const Recipe more = load(fs::path("a.toml"), {"sweep.run.seed=[3]", "+sweep.train.clip=[1, 2]"});
@@ -275,16 +284,21 @@ TEST_CASE("the hash sees values, not how they are written", "[unit]") {
   const std::string hash = load(folder.write("a.toml", "[train]\nlr = 0.5\nclip = 1\n" + kParts)).hash();
   CHECK(hash.size() == 16);
   CHECK(hash.find_first_not_of("0123456789abcdef") == std::string::npos);
-  CHECK(load(folder.write("b.toml", "# a comment\n" + kParts + "\n[train]   # another\nclip = 1.0\nlr = 5e-1\nnegatives = 4\n")).hash() == hash);
-  CHECK(load(fs::path("a.toml"), {"recipe.title=x", "recipe.paper=y", "recipe.paper_gap=z", "run.memory_gib=9", "+expect.items=1"}).hash() == hash);
-  for (const char* change : {"train.lr=0.25", "run.seed=1", "dataset.path=x", "user_encoder.use=mean", "content_encoder.attention.heads=4", "dataset.use=table"})
+  CHECK(load(folder.write("b.toml", "# a comment\n" + kParts + "\n[train]   # another\nclip = 1.0\nlr = 5e-1\nnegatives = 4\n"))
+            .hash() == hash);
+  CHECK(load(fs::path("a.toml"),
+             {"recipe.title=x", "recipe.paper=y", "recipe.paper_gap=z", "run.memory_gib=9", "+expect.items=1"})
+            .hash() == hash);
+  for (const char* change : {"train.lr=0.25", "run.seed=1", "dataset.path=x", "user_encoder.use=mean",
+                             "content_encoder.attention.heads=4", "dataset.use=table"})
     CHECK(load(fs::path("a.toml"), {change}).hash() != hash);
 }
 
 TEST_CASE("printing shows each value with its origin", "[unit]") {
   Folder folder;
   const std::string text = load(folder.write("a.toml", kParts + "[train]\nlr = 0.5\n"), {"run.seed=7"}).print(false);
-  for (const char* line : {"lr                = 0.5", "# a.toml:10:1", "# override run.seed=7", "attention.heads   = 8", "# default"}) {
+  for (const char* line :
+       {"lr                = 0.5", "# a.toml:10:1", "# override run.seed=7", "attention.heads   = 8", "# default"}) {
     INFO(text);
     CHECK(has(text, line));
   }

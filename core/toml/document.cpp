@@ -4,7 +4,7 @@
 
 #include <toml++/toml.h>
 
-#include "recipe/node.h"
+#include "toml/node.h"
 
 namespace oncekit {
 namespace {
@@ -56,7 +56,8 @@ class Reader {
   // toml++ keeps tables sorted by name: back to the order of the file.
   void read_table(const toml::table& table, Node& node) const {
     std::vector<std::pair<toml::source_position, Node::Entry>> entries;
-    for (const auto& [key, value] : table) entries.emplace_back(key.source().begin, Node::Entry(std::string(key.str()), read(value, key.source())));
+    for (const auto& [key, value] : table)
+      entries.emplace_back(key.source().begin, Node::Entry(std::string(key.str()), read(value, key.source())));
     std::stable_sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) {
       return std::pair(a.first.line, a.first.column) < std::pair(b.first.line, b.first.column);
     });
@@ -80,7 +81,8 @@ Node parse_toml(const std::string& text, const std::string& shown, Origin::Kind 
     const toml::source_position at = e.source().begin;
     const bool twice = what.find("redefine") != std::string::npos;
     throw Error(ErrorKind::kUsage, "this is not TOML: " + what,
-                twice ? "each key and each table may be written once in a file" : "strings need quotes, a table begins with [name], a comment with #",
+                twice ? "each key and each table may be written once in a file"
+                      : "strings need quotes, a table begins with [name], a comment with #",
                 shown + ":" + std::to_string(at.line) + ":" + std::to_string(at.column));
   }
 }

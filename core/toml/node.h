@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "oncekit/options.h"
-#include "recipe/recipe.h"
+#include "toml/origin.h"
 
 namespace oncekit {
 
@@ -19,10 +19,10 @@ struct Node {
   using Entry = std::pair<std::string, Node>;
 
   Type type = Type::kTable;
-  std::variant<bool, std::int64_t, double, std::string> scalar;  ///< a date's is its text
-  std::vector<Node> items;                                       ///< of an array
-  std::vector<Entry> entries;                                    ///< of a table, in the order of the file
-  Origin origin;                                                 ///< of the key; of an array's element, the element's own
+  std::variant<bool, std::int64_t, double, std::string> scalar;    ///< a date's is its text
+  std::vector<Node> items;                                         ///< of an array
+  std::vector<Entry> entries;                                      ///< of a table, in the order of the file
+  Origin origin;                                                   ///< of the key; of an array's element, the element's own
   std::size_t line = 0, column = 0, end_line = 0, end_column = 0;  ///< where the value itself stands; 0 = in no file
 
   bool is(Type wanted) const noexcept { return type == wanted; }
@@ -37,8 +37,8 @@ struct Node {
   void set_origin(const Origin& given);
 };
 
-/// Reads a file; `kind` goes into every origin, `shown` is how messages name the file. Throws Error(kUsage) with file:line:column
-/// when it is no TOML.
+/// Reads a file; `kind` goes into every origin, `shown` is how messages name the file. Throws Error(kUsage) with
+/// file:line:column when it is no TOML.
 Node parse_toml(const std::string& text, const std::string& shown, Origin::Kind kind);
 
 /// One TOML value, as in an override. Throws Error(kUsage) without a place when it is none.

@@ -1,4 +1,4 @@
-#include "recipe/node.h"
+#include "toml/node.h"
 
 #include <algorithm>
 #include <cmath>
@@ -61,8 +61,10 @@ std::string in_quotes(std::string_view text) {
       case '\t': out += "\\t"; break;
       case '\r': out += "\\r"; break;
       default:
-        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) out += fmt::format("\\u{:04X}", static_cast<unsigned char>(c));
-        else out += c;
+        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
+          out += fmt::format("\\u{:04X}", static_cast<unsigned char>(c));
+        else
+          out += c;
     }
   }
   return out + '"';
@@ -108,7 +110,8 @@ std::string toml_text(const Node& node) {
       for (const Node& item : node.items) text += (text.empty() ? "" : ", ") + toml_text(item);
       return "[" + text + "]";
     case Node::Type::kTable:
-      for (const auto& [key, value] : node.entries) text += (text.empty() ? " " : ", ") + toml_key(key) + " = " + toml_text(value);
+      for (const auto& [key, value] : node.entries)
+        text += (text.empty() ? " " : ", ") + toml_key(key) + " = " + toml_text(value);
       return text.empty() ? "{}" : "{" + text + " }";
     default: return std::visit([](const auto& v) { return toml_text(OptionValue(v)); }, node.scalar);
   }
@@ -117,7 +120,9 @@ std::string toml_text(const Node& node) {
 std::vector<std::string> split_key(std::string_view dotted) {
   std::vector<std::string> parts(1);
   bool was_quoted = false;
-  const auto refuse = [&] { throw Error(ErrorKind::kUsage, "'" + std::string(dotted) + "' is no key", "keys look like train.lr"); };
+  const auto refuse = [&] {
+    throw Error(ErrorKind::kUsage, "'" + std::string(dotted) + "' is no key", "keys look like train.lr");
+  };
   for (std::size_t i = 0; i < dotted.size(); ++i) {
     const char c = dotted[i];
     if ((c == '"' || c == '\'') && parts.back().empty()) {

@@ -1,4 +1,4 @@
-#include "recipe/listing.h"
+#include "cookbook/listing.h"
 
 #include <algorithm>
 
@@ -51,7 +51,9 @@ RecipeHead read_head(const fs::path& file) {
 }
 
 std::vector<RecipeHead> list_recipes(const fs::path& folder) {
-  if (!fs::is_directory(folder)) throw Error(ErrorKind::kUsage, "there is no recipes folder", "run this in oncekit's folder, or set ONCEKIT_RECIPES", folder.string());
+  if (!fs::is_directory(folder))
+    throw Error(ErrorKind::kUsage, "there is no recipes folder", "run this in oncekit's folder, or set ONCEKIT_RECIPES",
+                folder.string());
   std::vector<fs::path> files;
   for (auto it = fs::recursive_directory_iterator(folder); it != fs::recursive_directory_iterator(); ++it) {
     if (it->is_directory() && it->path().filename() == "base") it.disable_recursion_pending();
@@ -79,23 +81,26 @@ std::string listing_text(const std::vector<RecipeHead>& heads) {
 std::string listing_json(const std::vector<RecipeHead>& heads) {
   std::string text = "[";
   for (const RecipeHead& head : heads)
-    text += fmt::format("{}\n  {{\"recipe\": {}, \"title\": {}, \"paper\": {}, \"points\": {}, \"sweep\": {}, \"problem\": {}}}", text.size() > 1 ? "," : "",
-                        in_quotes(display_path(head.file)), in_quotes(head.title), in_quotes(head.paper), json_list(head.points), json_list(head.sweep),
-                        in_quotes(head.problem));
+    text +=
+        fmt::format("{}\n  {{\"recipe\": {}, \"title\": {}, \"paper\": {}, \"points\": {}, \"sweep\": {}, \"problem\": {}}}",
+                    text.size() > 1 ? "," : "", in_quotes(display_path(head.file)), in_quotes(head.title),
+                    in_quotes(head.paper), json_list(head.points), json_list(head.sweep), in_quotes(head.problem));
   return text + "\n]\n";
 }
 
 std::string recipe_text(const fs::path& file, bool with_bases) {
   if (!with_bases) return read_file(file);
   std::string text;
-  for (const fs::path& part : read_layers(file).files) text += (text.empty() ? "# ==> " : "\n# ==> ") + display_path(part) + "\n" + read_file(part);
+  for (const fs::path& part : read_layers(file).files)
+    text += (text.empty() ? "# ==> " : "\n# ==> ") + display_path(part) + "\n" + read_file(part);
   return text;
 }
 
 fs::path copy_recipe(const fs::path& file, const fs::path& destination) {
   const bool folder = fs::is_directory(destination) || !destination.has_filename();
   const fs::path copy = folder ? destination / file.filename() : destination;
-  if (fs::exists(copy)) throw Error(ErrorKind::kUsage, "'" + copy.string() + "' is there already", "choose another name, or remove it first");
+  if (fs::exists(copy))
+    throw Error(ErrorKind::kUsage, "'" + copy.string() + "' is there already", "choose another name, or remove it first");
   (void)read_layers(file);  // says what is wrong with it, if anything is
   std::string text = read_file(file);
   const Node root = parse_toml(text, display_path(file), Origin::Kind::kRecipe);
@@ -105,7 +110,8 @@ fs::path copy_recipe(const fs::path& file, const fs::path& destination) {
       if (!seen.empty() && fs::equivalent(seen, base)) continue;
       const fs::path from = fs::absolute(copy).lexically_normal().parent_path();
       const std::string name = in_quotes(fs::absolute(base).lexically_normal().lexically_relative(from).generic_string());
-      const std::size_t begin = byte_at(text, entry->line, entry->column), end = byte_at(text, entry->end_line, entry->end_column);
+      const std::size_t begin = byte_at(text, entry->line, entry->column),
+                        end = byte_at(text, entry->end_line, entry->end_column);
       text.replace(begin, end - begin, name);
     }
   }

@@ -1,4 +1,4 @@
-#include "recipe/reference.h"
+#include "cookbook/reference.h"
 
 #include "recipe/layers.h"
 #include "recipe/values.h"
@@ -37,8 +37,9 @@ std::string fields_table(const Fields& fields) {
     demo = demo || field.demo_value;
   });
   if (!any) return "No options.\n";
-  std::string text = std::string("| key | accepts | default |") + (fidelity ? " paper | released |" : "") + (demo ? " --demo |" : "") + " meaning |\n" +
-                     "|---|---|---|" + (fidelity ? "---|---|" : "") + (demo ? "---|" : "") + "---|\n";
+  std::string text = std::string("| key | accepts | default |") + (fidelity ? " paper | released |" : "") +
+                     (demo ? " --demo |" : "") + " meaning |\n" + "|---|---|---|" + (fidelity ? "---|---|" : "") +
+                     (demo ? "---|" : "") + "---|\n";
   each_field(fields, [&](const std::string& key, const Field& field) {
     text += "| " + code(key) + " | " + cell(expected(field)) + " | " + cell(code(toml_text(field.value()))) + " | ";
     if (fidelity) text += cell(under(field, "paper")) + " | " + cell(under(field, "released")) + " | ";
@@ -56,7 +57,9 @@ std::string joined(const std::vector<std::string>& names) {
 
 std::string component_section(const ComponentSpec& spec) {
   std::string about;
-  const auto say = [&](const std::string& words) { about += (about.empty() ? "" : " ") + words + (words.ends_with('.') ? "" : "."); };
+  const auto say = [&](const std::string& words) {
+    about += (about.empty() ? "" : " ") + words + (words.ends_with('.') ? "" : ".");
+  };
   if (!spec.doc_text.empty()) say(spec.doc_text);
   if (!spec.cite_text.empty()) say("Source: " + spec.cite_text);
   const auto options = spec.options();
@@ -95,7 +98,9 @@ std::string recipe_reference(const std::vector<CoreTable>& tables, Catalog& cata
 
 std::string with_reference(const std::string& page, const std::string& reference) {
   const std::size_t marker = page.find(kMarker);
-  if (marker == std::string::npos) throw Error(ErrorKind::kData, "the page lacks the line that the reference stands under", std::string("put this line into it: ") + kMarker);
+  if (marker == std::string::npos)
+    throw Error(ErrorKind::kData, "the page lacks the line that the reference stands under",
+                std::string("put this line into it: ") + kMarker);
   return page.substr(0, marker) + kMarker + "\n" + reference;
 }
 
