@@ -239,11 +239,7 @@ void CorpusBuilder::State::parse_chunk(const TextTable& table, std::size_t begin
       }
       ++known;
     }
-    if (known == 0) {
-      chunk.tallies[kNoCandidateLeft].add(i);
-      continue;
-    }
-    if (!row.labels.empty() && (clicked == 0 || clicked == known)) chunk.tallies[kOneClass].add(i);
+    if (known > 0 && !row.labels.empty() && (clicked == 0 || clicked == known)) chunk.tallies[kOneClass].add(i);
     chunk.rows.push_back({i, row.id, row.user, row.history, row.time, known, !row.labels.empty()});
   }
 }
@@ -309,6 +305,10 @@ void CorpusBuilder::State::append(Part p, const std::vector<Chunk>& chunks, cons
       const std::int32_t user = users.insert(row.user);
       if (row.labelled != labels_wanted) {
         bad.push_back({row.line, "expected a 0 or 1 with each candidate, as in the other lines, found none"});
+        continue;
+      }
+      if (row.candidates == 0) {
+        tallies[kNoCandidateLeft].add(row.line);
         continue;
       }
       if (corpus.histories.length(static_cast<std::size_t>(history)) == 0) {

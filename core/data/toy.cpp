@@ -250,8 +250,9 @@ ToyVocabulary toy_vocabulary(const ToyOptions& options) {
 }
 
 ToyWorld make_toy(const ToyOptions& options, Rng rng) {
-  if (options.topics < 2 || options.words < 8 || options.items < 40 * options.topics || options.users < 7)
-    throw Error(ErrorKind::kUsage, "a toy corpus needs at least 2 topics, 8 words a topic, 40 items a topic and 7 users");
+  const double warm = static_cast<double>(options.items) * (1 - options.cold_items);
+  if (options.topics < 2 || options.words < 8 || !(warm >= 40.0 * static_cast<double>(options.topics)) || options.users < 7)
+    throw Error(ErrorKind::kUsage, "a toy corpus needs at least 2 topics, 8 words and 40 items a topic beside the cold ones, and 7 users");
   return Builder(options, rng).build();
 }
 
