@@ -9,6 +9,7 @@
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/linear.h>
+#include <ATen/ops/zeros.h>
 #include <fmt/format.h>
 
 #include "oncekit/error.h"
@@ -66,7 +67,7 @@ void TokenEmbedding::prepare(const ItemText& text, Workspace& workspace) {
   const Rng rng = workspace.rng("word vectors");
   WordVectors vectors;
   double deviation = options_.word_std;
-  if (!options_.vectors.empty()) {
+  if (!options_.vectors.empty() && words.size() > 0) {
     vectors = read_word_vectors(options_.vectors, options_.vocabulary, words);
     const std::int64_t width = vectors.table_VW.size(1);
     if (vectors.found == 0) {
@@ -87,9 +88,8 @@ void TokenEmbedding::prepare(const ItemText& text, Workspace& workspace) {
     vectors.table_VW = at::empty({static_cast<std::int64_t>(words.size()), width_}, at::kFloat);
   }
   fill_normal(vectors.table_VW, words.words(), vectors.known, deviation, rng.at("words"), workspace);
-  const bool frozen = options_.tune != "tuned";
-  words_VW_ = register_parameter("words", vectors.table_VW, !frozen);
-  if (options_.tune == "projected") {
+  if (words.size() > 0) words_VW_ = register_parameter("words", vectors.table_VW, options_.tune == "tuned");
+  if (words.size() > 0 && options_.tune == "projected") {
     const std::int64_t from = words_VW_.size(1);
     const double bound = 1 / std::sqrt(static_cast<double>(from));
     projection_WS_ = register_parameter("projection_weight", at::empty({width_, from}, at::kFloat).uniform_(-bound, bound));
@@ -105,12 +105,13 @@ void TokenEmbedding::prepare(const ItemText& text, Workspace& workspace) {
 }
 
 at::Tensor TokenEmbedding::forward(std::span<const std::int64_t> words_K, std::span<const std::int64_t> values_J) {
+  if (words_K.empty() && values_J.empty()) return at::zeros({0, width_}, words_VW_.defined() ? words_VW_.options() : values_FW_.options());
+  if (words_K.empty()) return at::index_select(values_FW_, 0, ids_on(values_J, values_FW_));
   at::Tensor rows_KW = at::index_select(words_VW_, 0, ids_on(words_K, words_VW_));
   if (projection_WS_.defined()) rows_KW = at::linear(rows_KW, projection_WS_, projection_bias_W_);
   if (options_.word_dropout > 0 && is_training()) rows_KW = at::dropout(rows_KW, options_.word_dropout, true);
   if (values_J.empty()) return rows_KW;
-  const at::Tensor rows_JW = at::index_select(values_FW_, 0, ids_on(values_J, values_FW_));
-  return words_K.empty() ? rows_JW : at::cat({rows_KW, rows_JW}, 0);
+  return at::cat({rows_KW, at::index_select(values_FW_, 0, ids_on(values_J, values_FW_))}, 0);
 }
 
 }  // namespace oncekit

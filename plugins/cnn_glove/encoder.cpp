@@ -1,6 +1,7 @@
 #include "encoder.h"
 
 #include <ATen/ops/cat.h>
+#include <ATen/ops/zeros.h>
 
 #include "oncekit/error.h"
 
@@ -34,7 +35,8 @@ void CnnEncoder::prepare(const Items& items, Workspace& workspace) {
   text_ = ItemText(options_.text, items, workspace);
   words_ = register_module("words", std::make_shared<TokenEmbedding>(options_.text, width_));
   words_->prepare(text_, workspace);
-  convolution_ = register_module("convolution", std::make_shared<nn::Convolution>(words_->width(), width_, options_.kernel));
+  if (!options_.text.attributes.empty())
+    convolution_ = register_module("convolution", std::make_shared<nn::Convolution>(words_->width(), width_, options_.kernel));
   if (words_->value_count() > 0) value_ = register_module("value", torch::nn::Linear(words_->width(), width_));
   attention_ = register_module("attention", std::make_shared<nn::AdditiveAttention>(width_, options_.attention_width));
 }
@@ -70,10 +72,14 @@ Tensor CnnEncoder::encode(const ItemBatch& items) {
   const auto& batch = static_cast<const Batch&>(items);
   const auto K = static_cast<std::int64_t>(batch.words_K.size()), J = static_cast<std::int64_t>(batch.values_J.size());
   const Tensor tokens = words_->forward(batch.words_K, batch.values_J);
-  Tensor hidden_TD = convolution_->forward(tokens.narrow(0, 0, K), {batch.rows_T, batch.segment_offsets_S1});
-  hidden_TD = nn::dropout(hidden_TD, options_.dropout, is_training());
-  const Tensor positions = J > 0 ? at::cat({hidden_TD, value_->forward(tokens.narrow(0, K, J))}, 0) : hidden_TD;
-  return attention_->forward(positions, {batch.positions_P, batch.item_offsets_U1});
+  std::vector<Tensor> positions;
+  if (convolution_) {
+    const Tensor hidden_TD = convolution_->forward(tokens.narrow(0, 0, K), {batch.rows_T, batch.segment_offsets_S1});
+    positions.push_back(nn::dropout(hidden_TD, options_.dropout, is_training()));
+  }
+  if (J > 0) positions.push_back(value_->forward(tokens.narrow(0, K, J)));
+  if (positions.empty()) positions.push_back(at::zeros({0, width_}, tokens.options()));
+  return attention_->forward(positions.size() == 1 ? positions[0] : at::cat(positions, 0), {batch.positions_P, batch.item_offsets_U1});
 }
 
 }  // namespace oncekit::cnn_glove
