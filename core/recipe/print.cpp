@@ -41,8 +41,11 @@ std::vector<Section> sections(const Resolved& recipe) {
   }
   if (!recipe.expect.empty()) {
     Section section{"[expect]", "expect.", {}};
-    for (const auto& [name, value] : recipe.expect)
-      section.lines.push_back({toml_key(name), toml_text(value), origin_of(recipe.expect_origins, name)});
+    for (const auto& [name, value] : recipe.expect) {
+      std::string text = toml_text(value);
+      if (text.ends_with(".0")) text.resize(text.size() - 2);  // a count
+      section.lines.push_back({toml_key(name), std::move(text), origin_of(recipe.expect_origins, name)});
+    }
     all.push_back(std::move(section));
   }
   return all;
