@@ -114,6 +114,9 @@ void add_reference(CLI::App& recipes, Context& context) {
   command->add_option("--update", *page, "rewrite this page below its marker line instead of printing")->type_name("FILE");
   examples(*command, {"oncekit recipes reference", "oncekit recipes reference --update docs/recipes.md"});
   command->callback([page, &context] {
+    for (const FoundPlugin& plugin : context.plugins().found())
+      if (!plugin.refused.empty())
+        throw Error(ErrorKind::kPlugin, plugin.refused, "the reference needs all plugins", display_path(plugin.file));
     const std::string reference = recipe_reference(context.tables(), context.plugins());
     if (page->empty())
       context.out << reference;
