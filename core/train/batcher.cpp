@@ -5,6 +5,7 @@
 
 #include <ATen/ops/tensor.h>
 
+#include "plugin/guard.h"
 #include "weights/safetensors.h"
 
 namespace oncekit {
@@ -55,7 +56,7 @@ SampleBatch BatchMaker::make(const Sampler& sampler, std::int64_t epoch, std::sp
     batch.candidate_rows_BC[i] = item >= 0 ? row_of_item_[static_cast<std::size_t>(item)] : 0;
   }
   for (ItemId item : ids_U) row_of_item_[static_cast<std::size_t>(item)] = -1;
-  batch.items = content_.gather(ids_U);
+  batch.items = call_object(content_, "gather", [&] { return content_.gather(ids_U); });
   return batch;
 }
 

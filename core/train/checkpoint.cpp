@@ -22,6 +22,9 @@ namespace oncekit {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(TrainState, step, checked_step, best, best_step, checks_without_gain, loss_sum, loss_steps, samples,
+                                   seconds, stage_s, curves_bytes, losses_bytes, recipe_hash, environment, seed)
+
 namespace {
 
 constexpr int kFormat = 1;
@@ -53,45 +56,19 @@ std::string vocabulary_file(const std::string& name) {
   return "vocabulary." + safe + ".txt";
 }
 
-json to_json(const TrainState& s) {
-  json j;
+json to_json(const TrainState& state) {
+  json j = state;
   j["format"] = kFormat;
-  j["step"] = s.step;
-  j["checked_step"] = s.checked_step;
-  j["best"] = std::isfinite(s.best) ? json(s.best) : json(nullptr);
-  j["best_step"] = s.best_step;
-  j["checks_without_gain"] = s.checks_without_gain;
-  j["loss_sum"] = s.loss_sum;
-  j["loss_steps"] = s.loss_steps;
-  j["samples"] = s.samples;
-  j["seconds"] = s.seconds;
-  j["stage_s"] = s.stage_s;
-  j["curves_bytes"] = s.curves_bytes;
-  j["losses_bytes"] = s.losses_bytes;
-  j["recipe_hash"] = s.recipe_hash;
-  j["environment"] = s.environment;
-  j["seed"] = s.seed;
+  j["best"] = std::isfinite(state.best) ? json(state.best) : json(nullptr);  // JSON has no infinity
   return j;
 }
 
-TrainState from_json(const json& j) {
-  TrainState s;
-  s.step = j.at("step");
-  s.checked_step = j.at("checked_step");
-  if (!j.at("best").is_null()) s.best = j.at("best");
-  s.best_step = j.at("best_step");
-  s.checks_without_gain = j.at("checks_without_gain");
-  s.loss_sum = j.at("loss_sum");
-  s.loss_steps = j.at("loss_steps");
-  s.samples = j.at("samples");
-  s.seconds = j.at("seconds");
-  s.stage_s = j.at("stage_s").get<std::map<std::string, double>>();
-  s.curves_bytes = j.at("curves_bytes");
-  s.losses_bytes = j.at("losses_bytes");
-  s.recipe_hash = j.at("recipe_hash");
-  s.environment = j.at("environment");
-  s.seed = j.at("seed");
-  return s;
+TrainState from_json(json j) {
+  const bool none = j.at("best").is_null();
+  if (none) j["best"] = 0;
+  auto state = j.get<TrainState>();
+  if (none) state.best = TrainState().best;
+  return state;
 }
 
 [[noreturn]] void damaged(const fs::path& file, const std::string& what) {

@@ -43,8 +43,8 @@ Optimizer::Optimizer(const torch::nn::Module& model, std::vector<ParamGroup> gro
       throw Error(ErrorKind::kPlugin, "trainable parameter '" + named.key() + "' is in no parameter group",
                   "the component's groups() must name it, or it must not require gradients");
     }
-    slots_.push_back({named.key(), parameter, at::zeros_like(parameter), at::zeros_like(parameter), at::zeros({}, parameter.options()), found->second});
-    slots_.back().step = at::zeros({}, parameter.options().dtype(at::kFloat).requires_grad(false));
+    slots_.push_back({named.key(), parameter, at::zeros_like(parameter), at::zeros_like(parameter),
+                      at::zeros({}, parameter.options().dtype(at::kFloat).requires_grad(false)), found->second});
   }
 }
 

@@ -5,19 +5,18 @@
 #include <cmath>
 #include <memory>
 #include <optional>
-#include <sstream>
 
 #include <ATen/Context.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
 #include "base/files.h"
+#include "base/growing_file.h"
 #include "model/recommender.h"
 #include "oncekit/error.h"
 #include "oncekit/log.h"
 #include "train/batcher.h"
 #include "train/checkpoint.h"
-#include "train/curves.h"
 #include "train/loss.h"
 #include "train/optimizer.h"
 #include "train/sampler.h"
@@ -111,7 +110,6 @@ class Training {
     curves_.emplace(setup_.folder / "curves.csv", state_.curves_bytes);
     losses_.emplace(setup_.folder / "losses.csv", state_.losses_bytes);
     if (losses_->bytes() == 0) losses_->append("step,loss,lr\n");
-    if (curves_->bytes() > 0) read_columns();
     saved_at_ = std::chrono::steady_clock::now();
   }
 
@@ -224,28 +222,16 @@ class Training {
     save(better);
   }
 
-  void read_columns() {
-    std::stringstream header(curves_->first_line());
-    std::vector<std::string> all;
-    for (std::string column; std::getline(header, column, ',');) all.push_back(column);
-    if (all.size() >= 5) columns_.assign(all.begin() + 4, all.end() - 1);
-  }
-
   void write_row(const std::map<std::string, double>& metrics) {
-    if (curves_->bytes() == 0) {
-      columns_.clear();
-      for (const auto& [name, value] : metrics) columns_.push_back(name);
+    if (curves_->bytes() == 0) {  // the metrics of one recipe have the same names at every check
       std::string header = "step,epoch,loss,lr";
-      for (const std::string& name : columns_) header += "," + name;
+      for (const auto& [name, value] : metrics) header += "," + name;
       curves_->append(header + ",seconds\n");
     }
     last_mean_ = state_.loss_steps > 0 ? state_.loss_sum / static_cast<double>(state_.loss_steps) : 0;
     const double lr = options_.lr * schedule_factor(options_, state_.step - 1, horizon_.decay_steps);
     std::string row = fmt::format("{},{},{},{}", state_.step, horizon_.epochs(state_.step), last_mean_, lr);
-    for (const std::string& name : columns_) {
-      const auto found = metrics.find(name);
-      row += found == metrics.end() ? "," : fmt::format(",{}", found->second);
-    }
+    for (const auto& [name, value] : metrics) row += fmt::format(",{}", value);
     curves_->append(row + fmt::format(",{:.3f}\n", state_.seconds));
     curves_->flush();
     state_.loss_sum = 0;
@@ -305,7 +291,6 @@ class Training {
   TrainState state_;
   TrainSummary summary_;
   std::optional<GrowingFile> curves_, losses_;
-  std::vector<std::string> columns_;  ///< dev metrics, as in the header of curves.csv
   double last_mean_ = 0;
   std::int64_t saved_step_ = -1;
   std::chrono::steady_clock::time_point saved_at_;

@@ -1,11 +1,9 @@
-// The two growing tables of a run: curves.csv, one row a dev check, and losses.csv, one row a step. A checkpoint knows how long
-// they were; resuming cuts them back to that.
+// A text file that grows with a run (curves.csv, losses.csv): a checkpoint knows how long it was, and resuming cuts it back to that.
 #pragma once
 
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
-#include <string>
 #include <string_view>
 
 namespace oncekit {
@@ -24,8 +22,6 @@ class GrowingFile {
   void flush();  ///< to the operating system: other programs see it, a kill does not lose it
   void sync();   ///< to the disk
   std::int64_t bytes() const noexcept { return bytes_; }
-  /// The first line, without its end.
-  std::string first_line() const;
 
  private:
   [[noreturn]] void fail() const;

@@ -1,8 +1,9 @@
-#include "train/curves.h"
+#include "base/growing_file.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
+#include <string>
 #include <system_error>
 
 #include <unistd.h>
@@ -44,13 +45,6 @@ void GrowingFile::flush() {
 void GrowingFile::sync() {
   flush();
   if (::fsync(::fileno(out_)) != 0) fail();
-}
-
-std::string GrowingFile::first_line() const {
-  std::ifstream in(file_);
-  std::string line;
-  std::getline(in, line);
-  return line;
 }
 
 }  // namespace oncekit
