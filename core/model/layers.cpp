@@ -13,6 +13,7 @@
 #include <ATen/ops/zeros.h>
 #include <torch/nn/init.h>
 
+#include "model/interleaved_attention.h"
 #include "oncekit/error.h"
 #include "oncekit/nn.h"
 
@@ -57,9 +58,18 @@ SelfAttentionPooling::SelfAttentionPooling(std::int64_t in_width, std::int64_t w
 SelfAttentionPooling::~SelfAttentionPooling() = default;
 
 Tensor SelfAttentionPooling::forward(const Tensor& rows_KI, const Sequences& sequences) {
-  const Tensor qkv_K3I = at::linear(rows_KI, in_proj_weight, in_proj_bias);
-  const Tensor heads_TI = attend(qkv_K3I, sequences, heads_, dropout_, is_training());
-  const Tensor folded_DI = at::matmul(linear->weight, out_proj->weight);
+  // The faster order of features costs a transposition of the weights: rows of the input projection, columns of the output's.
+  const std::int64_t head_width = in_width_ / heads_;
+  const bool interleave = kernels::can_interleave(in_width_, heads_);
+  Tensor in_weight = in_proj_weight, in_bias = in_proj_bias, out_weight_II = out_proj->weight;
+  if (interleave) {
+    in_weight = in_weight.view({3, heads_, head_width, in_width_}).transpose(1, 2).reshape({3 * in_width_, in_width_});
+    in_bias = in_bias.view({3, heads_, head_width}).transpose(1, 2).reshape({3 * in_width_});
+    out_weight_II = out_weight_II.view({in_width_, heads_, head_width}).transpose(1, 2).reshape({in_width_, in_width_});
+  }
+  const Tensor qkv_K3I = at::linear(rows_KI, in_weight, in_bias);
+  const Tensor heads_TI = attend(qkv_K3I, sequences, heads_, dropout_, is_training(), interleave ? HeadOrder::kInterleaved : HeadOrder::kBlocks);
+  const Tensor folded_DI = at::matmul(linear->weight, out_weight_II);
   const Tensor shift_D = at::addmv(linear->bias, linear->weight, out_proj->bias);
   const Tensor hidden_AI = at::matmul(pooling->hidden->weight, folded_DI);
   const Tensor hidden_A = at::addmv(pooling->hidden->bias, pooling->hidden->weight, shift_D);

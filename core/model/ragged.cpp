@@ -8,6 +8,7 @@
 #include <ATen/ops/tensor.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "model/interleaved_attention.h"
 #include "model/ragged_kernels.h"
 #include "oncekit/nn.h"
 
@@ -92,7 +93,7 @@ struct Attend : Function<Attend> {
   static kernels::Attention describe(const Tensor& qkv, const Tensor& rows_T, const Tensor& offsets, const Tensor& weights_at, std::int64_t heads, double dropout, std::int64_t seed) {
     return {qkv.const_data_ptr<float>(), longs(rows_T), longs(offsets), longs(weights_at), qkv.size(1) / 3, heads, static_cast<float>(dropout), static_cast<std::uint64_t>(seed)};
   }
-  static Tensor forward(AutogradContext* ctx, const Tensor& qkv_K3D, const Tensor& rows_T, const Tensor& offsets_S1, std::int64_t heads, double dropout) {
+  static Tensor forward(AutogradContext* ctx, const Tensor& qkv_K3D, const Tensor& rows_T, const Tensor& offsets_S1, std::int64_t heads, double dropout, bool interleaved) {
     const Tensor qkv = qkv_K3D.contiguous();
     const std::int64_t sequences = offsets_S1.size(0) - 1, tokens = rows_T.size(0), width = qkv.size(1) / 3;
     Tensor weights_at = at::empty({sequences + 1}, at::kLong);
@@ -107,11 +108,12 @@ struct Attend : Function<Attend> {
     const kernels::Attention a = describe(qkv, rows_T, offsets_S1, weights_at, heads, dropout, seed);
     float* w = weights.data_ptr<float>();
     float* out = out_TD.data_ptr<float>();
-    each_sequence(sequences, 2 * at_[sequences] * width / heads, [&](std::int64_t first, std::int64_t last) { kernels::attention_forward(a, w, out, first, last); });
+    each_sequence(sequences, 2 * at_[sequences] * width / heads, [&](std::int64_t first, std::int64_t last) { (interleaved ? kernels::interleaved_forward : kernels::attention_forward)(a, w, out, first, last); });
     ctx->save_for_backward({qkv, rows_T, offsets_S1, weights_at, weights});
     ctx->saved_data["heads"] = heads;
     ctx->saved_data["dropout"] = dropout;
     ctx->saved_data["seed"] = seed;
+    ctx->saved_data["interleaved"] = interleaved;
     return out_TD;
   }
   static tensor_list backward(AutogradContext* ctx, tensor_list grads) {
@@ -123,8 +125,9 @@ struct Attend : Function<Attend> {
     Tensor grad_T3D = at::empty({tokens, qkv.size(1)}, qkv.options());
     const float *w = weights.const_data_ptr<float>(), *g = grad_TD.const_data_ptr<float>();
     float* out = grad_T3D.data_ptr<float>();
-    each_sequence(sequences, 5 * weights.size(0) * a.width / a.heads, [&](std::int64_t first, std::int64_t last) { kernels::attention_backward(a, w, g, out, first, last); });
-    return {sum_by_row(grad_T3D, ByRow(longs(rows_T), tokens, qkv.size(0)), qkv.size(0), qkv.size(1)), Variable(), Variable(), Variable(), Variable()};
+    const auto kernel = ctx->saved_data["interleaved"].toBool() ? kernels::interleaved_backward : kernels::attention_backward;
+    each_sequence(sequences, 5 * weights.size(0) * a.width / a.heads, [&](std::int64_t first, std::int64_t last) { kernel(a, w, g, out, first, last); });
+    return {sum_by_row(grad_T3D, ByRow(longs(rows_T), tokens, qkv.size(0)), qkv.size(0), qkv.size(1)), Variable(), Variable(), Variable(), Variable(), Variable()};
   }
 };
 
@@ -220,9 +223,11 @@ Tensor gather(const Tensor& table_KD, std::span<const std::int64_t> rows_T) {
   return Gather::apply(table_KD, host_longs(rows_T));
 }
 
-Tensor attend(const Tensor& qkv_K3D, const Sequences& sequences, std::int64_t heads, double dropout, bool training) {
-  if (!fast(qkv_K3D)) return plain::attend(qkv_K3D, sequences, heads, dropout, training);
-  return Attend::apply(qkv_K3D, host_longs(sequences.rows_T), host_longs(sequences.offsets_S1), heads, training ? dropout : 0.0);
+Tensor attend(const Tensor& qkv_K3D, const Sequences& sequences, std::int64_t heads, double dropout, bool training, HeadOrder order) {
+  const bool interleaved = order == HeadOrder::kInterleaved;
+  if (!fast(qkv_K3D) || (interleaved && !kernels::can_interleave(qkv_K3D.size(1) / 3, heads)))
+    return plain::attend(qkv_K3D, sequences, heads, dropout, training, order);
+  return Attend::apply(qkv_K3D, host_longs(sequences.rows_T), host_longs(sequences.offsets_S1), heads, training ? dropout : 0.0, interleaved);
 }
 
 Tensor pool(const Tensor& scores_K, const Tensor& values_KD, const Sequences& sequences) {

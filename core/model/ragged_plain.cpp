@@ -53,7 +53,13 @@ Tensor gather(const Tensor& table_KD, std::span<const std::int64_t> rows_T) {
   return table_KD.index_select(0, longs({rows_T.begin(), rows_T.end()}, table_KD));
 }
 
-Tensor attend(const Tensor& qkv_K3D, const Sequences& sequences, std::int64_t heads, double dropout, bool training) {
+Tensor attend(const Tensor& qkv_K3D, const Sequences& sequences, std::int64_t heads, double dropout, bool training, HeadOrder order) {
+  if (order == HeadOrder::kInterleaved) {
+    const std::int64_t rows = qkv_K3D.size(0), width = qkv_K3D.size(1) / 3;
+    const Tensor blocks = qkv_K3D.view({rows, 3, width / heads, heads}).transpose(2, 3).reshape({rows, 3 * width});
+    const Tensor out_TD = plain::attend(blocks, sequences, heads, dropout, training, HeadOrder::kBlocks);
+    return out_TD.view({out_TD.size(0), heads, width / heads}).transpose(1, 2).reshape({out_TD.size(0), width});
+  }
   const Layout layout(sequences, qkv_K3D);
   const std::int64_t width = qkv_K3D.size(1) / 3, s = layout.sequences, l = layout.length;
   const Tensor qkv = layout.spread(qkv_K3D).view({s, l, 3, heads, width / heads}).permute({2, 0, 3, 1, 4});

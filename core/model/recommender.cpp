@@ -13,14 +13,16 @@
 
 #include "model/profile_fusion.h"
 #include "oncekit/error.h"
+#include "plugin/guard.h"
 
 namespace oncekit {
 namespace {
 
+// A copy: autograd keeps index tensors until the backward pass, and the batch may be gone by then.
 template <class T>
-Tensor view_of(const std::vector<T>& values, at::IntArrayRef shape, at::ScalarType type, const at::Device& device) {
+Tensor copy_of(const std::vector<T>& values, at::IntArrayRef shape, at::ScalarType type, const at::Device& device) {
   Tensor host = at::from_blob(const_cast<T*>(values.data()), shape, type);
-  return device.is_cpu() ? host : host.to(device);
+  return device.is_cpu() ? host.clone() : host.to(device);
 }
 
 }  // namespace
@@ -47,12 +49,14 @@ at::Device Recommender::device() const {
 }
 
 UserState Recommender::encode_users(const Clicks& clicks) {
-  UserState state = user_->encode(clicks);
+  UserState state = call_object(*user_, "encode", [&] { return user_->encode(clicks); });
   if (profile_) state.users_BMD = profile_->forward(state.users_BMD, clicks.users_B);
   return state;
 }
 
-Tensor Recommender::score(const UserState& user, const Candidates& candidates) { return interaction_->score(user, candidates); }
+Tensor Recommender::score(const UserState& user, const Candidates& candidates) { 
+  return call_object(*interaction_, "score", [&] { return interaction_->score(user, candidates); });
+}
 
 Recommender::Scores Recommender::forward(const SampleBatch& batch) {
   const at::Device where = device();
@@ -67,18 +71,18 @@ Recommender::Scores Recommender::forward(const SampleBatch& batch) {
     std::vector<ItemId> ids(batch.click_ids_N);
     for (std::size_t i = 0; i < batch.candidate_ids_BC.size(); ++i)
       ids.push_back(batch.mask_BC[i] ? batch.candidate_ids_BC[i] : batch.candidate_ids_BC[i - i % static_cast<std::size_t>(batch.candidates)]);
-    slots = content_->gather(ids);
-    items_UD = content_->encode(*slots);
+    slots = call_object(*content_, "gather", [&] { return content_->gather(ids); });
+    items_UD = call_object(*content_, "encode", [&] { return content_->encode(*slots); });
     const Tensor rows = at::arange(static_cast<std::int64_t>(ids.size()), at::TensorOptions().dtype(at::kLong).device(where));
     clicks.rows_N = rows.narrow(0, 0, clicks_count);
-    const Tensor mask = view_of(batch.mask_BC, {samples, batch.candidates}, at::kByte, where).to(at::kBool);
+    const Tensor mask = copy_of(batch.mask_BC, {samples, batch.candidates}, at::kByte, where).to(at::kBool);
     candidates.rows_BC = rows.narrow(0, clicks_count, samples * batch.candidates).view({samples, batch.candidates});
     candidates.mask_BC = mask;
   } else {
-    items_UD = content_->encode(*batch.items);
-    clicks.rows_N = view_of(batch.click_rows_N, {clicks_count}, at::kLong, where);
-    candidates.rows_BC = view_of(batch.candidate_rows_BC, {samples, batch.candidates}, at::kLong, where);
-    candidates.mask_BC = view_of(batch.mask_BC, {samples, batch.candidates}, at::kByte, where).to(at::kBool);
+    items_UD = call_object(*content_, "encode", [&] { return content_->encode(*batch.items); });
+    clicks.rows_N = copy_of(batch.click_rows_N, {clicks_count}, at::kLong, where);
+    candidates.rows_BC = copy_of(batch.candidate_rows_BC, {samples, batch.candidates}, at::kLong, where);
+    candidates.mask_BC = copy_of(batch.mask_BC, {samples, batch.candidates}, at::kByte, where).to(at::kBool);
   }
   clicks.items_UD = items_UD;
   clicks.offsets_B1 = batch.click_offsets_B1;
@@ -98,8 +102,9 @@ Tensor Recommender::encode_items(std::span<const ItemId> ids, std::int64_t batch
   for (std::int64_t begin = 0; begin < total; begin += batch_items) {
     workspace.check_cancelled();
     const std::int64_t n = std::min(batch_items, total - begin);
-    const auto batch = content_->gather(ids.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(n)));
-    const Tensor part_UD = content_->encode(*batch);
+    const auto part = ids.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(n));
+    const auto batch = call_object(*content_, "gather", [&] { return content_->gather(part); });
+    const Tensor part_UD = call_object(*content_, "encode", [&] { return content_->encode(*batch); });
     if (!items_ND.defined()) items_ND = at::empty({total, part_UD.size(1)}, part_UD.options());
     items_ND.narrow(0, begin, n).copy_(part_UD);
     progress->advance(n);

@@ -46,6 +46,21 @@ TEST_CASE("attention inside each sequence equals padded attention", "[unit][mode
   }
 }
 
+TEST_CASE("attention over interleaved heads equals padded attention", "[unit][model]") {
+  struct Size {
+    std::int64_t width, heads;
+  };
+  for (const Shape& shape : shapes()) {
+    // Also sizes without a kernel of their own (6 heads, a width of 12), and widths that are no whole number of chunks.
+    for (const Size size : {Size{16, 1}, Size{16, 8}, Size{48, 2}, Size{80, 4}, Size{144, 8}, Size{256, 8}, Size{12, 6}}) {
+      const Inputs inputs{drawn({shape.rows, 3 * size.width}, 2)};
+      check_equal(run([&](const Inputs& x) { return nn::attend(x[0], shape.view(), size.heads, 0, true, nn::HeadOrder::kInterleaved); }, inputs),
+                  run([&](const Inputs& x) { return nn::plain::attend(x[0], shape.view(), size.heads, 0, true, nn::HeadOrder::kInterleaved); }, inputs), kClose,
+                  shape.text() + ", width " + std::to_string(size.width) + ", heads " + std::to_string(size.heads));
+    }
+  }
+}
+
 TEST_CASE("pooling, mean and convolution equal their padded forms", "[unit][model]") {
   for (const Shape& shape : shapes()) {
     for (const std::int64_t width : {1, 7, 16, 64, 100}) {
@@ -106,31 +121,33 @@ TEST_CASE("a sequence's result does not depend on its neighbours", "[unit][model
 TEST_CASE("dropout on attention weights", "[unit][model]") {
   // Values are all one: an output is the sum of the weights that were kept, divided by 1 - p.
   const Shape shape(std::vector<std::int64_t>(500, 20), 50);
-  at::Tensor qkv = drawn({50, 3 * 8}, 12);
-  qkv.narrow(1, 16, 8).fill_(1);
+  const auto order = GENERATE(nn::HeadOrder::kBlocks, nn::HeadOrder::kInterleaved);
+  at::Tensor qkv = drawn({50, 3 * 16}, 12);
+  qkv.narrow(1, 32, 16).fill_(1);
   for (const double p : {0.1, 0.5, 0.9}) {
     at::manual_seed(5);
-    const at::Tensor once = nn::attend(qkv, shape.view(), 2, p, true);
+    const at::Tensor once = nn::attend(qkv, shape.view(), 2, p, true, order);
     at::manual_seed(5);
-    const at::Tensor again = nn::attend(qkv, shape.view(), 2, p, true);
-    const at::Tensor other = nn::attend(qkv, shape.view(), 2, p, true);
+    const at::Tensor again = nn::attend(qkv, shape.view(), 2, p, true, order);
+    const at::Tensor other = nn::attend(qkv, shape.view(), 2, p, true, order);
     CHECK(at::equal(once, again));
     CHECK_FALSE(at::equal(once, other));
     INFO("p = " << p);
     CHECK(once.mean().item<double>() == Approx(1).margin(0.02));
     CHECK(once.std().item<double>() > 0.05);
-    CHECK(at::equal(nn::attend(qkv, shape.view(), 2, p, false), nn::attend(qkv, shape.view(), 2, 0, true)));
+    CHECK(at::equal(nn::attend(qkv, shape.view(), 2, p, false, order), nn::attend(qkv, shape.view(), 2, 0, true, order)));
   }
 }
 
 TEST_CASE("the backward pass of dropout uses the forward's mask", "[unit][model]") {
   // With the mask fixed by the seed the output is linear in the values: its slope along a direction is exact by differences.
   const Shape shape({7, 0, 30, 1}, 12);
+  const auto order = GENERATE(nn::HeadOrder::kBlocks, nn::HeadOrder::kInterleaved);
   const std::int64_t width = 16;
   const at::Tensor qkv = drawn({12, 3 * width}, 13);
   const auto weighted = [&](const at::Tensor& x) {
     at::manual_seed(99);
-    const at::Tensor value = nn::attend(x, shape.view(), 4, 0.4, true);
+    const at::Tensor value = nn::attend(x, shape.view(), 4, 0.4, true, order);
     return (value * at::arange(value.numel(), value.options()).mul(0.7).sin().view(value.sizes())).sum();
   };
   at::Tensor leaf = qkv.clone().requires_grad_();
@@ -173,6 +190,7 @@ TEST_CASE("the same bits on any number of threads", "[unit][model]") {
     at::manual_seed(1);
     std::vector<Result> results;
     results.push_back(run([&](const Inputs& x) { return nn::attend(x[0], shape.view(), 4, 0.2, true); }, inputs));
+    results.push_back(run([&](const Inputs& x) { return nn::attend(x[0], shape.view(), 4, 0.2, true, nn::HeadOrder::kInterleaved); }, inputs));
     results.push_back(run([&](const Inputs& x) { return nn::convolve(x[0], x[1], shape.view()); }, taps));
     results.push_back(run([&](const Inputs& x) { return nn::pool(x[0], x[1], shape.view()); }, pooled));
     results.push_back(run([&](const Inputs& x) { return nn::gather(x[0], shape.rows_T); }, inputs));

@@ -31,10 +31,15 @@ struct Sequences {
 /// table_KD, rows -> [T, D]. The backward pass adds up by row, in the order of tokens.
 Tensor gather(const Tensor& table_KD, std::span<const std::int64_t> rows_T);
 
+/// Where feature f of head h stands among the D features of queries, keys, values and results: at h * (D / heads) + f, as torch's
+/// MultiheadAttention has it, or at f * heads + h, which the kernel computes several times faster.
+enum class HeadOrder { kBlocks, kInterleaved };
+
 /// Multi-head scaled dot-product self-attention inside each sequence (Vaswani et al. 2017, section 3.2).
 /// qkv_K3D: queries, keys and values of every row side by side. -> [T, D]. Dropout on the attention weights (when training), from
 /// one seed drawn from the default generator. REQUIRES: D divisible by heads.
-Tensor attend(const Tensor& qkv_K3D, const Sequences& sequences, std::int64_t heads, double dropout, bool training);
+Tensor attend(const Tensor& qkv_K3D, const Sequences& sequences, std::int64_t heads, double dropout, bool training,
+              HeadOrder order = HeadOrder::kBlocks);
 
 /// Softmax-weighted mean: y_s = sum_t a_t x_t, a = softmax over the sequence of scores. scores_K, values_KD -> [S, D].
 Tensor pool(const Tensor& scores_K, const Tensor& values_KD, const Sequences& sequences);
@@ -49,7 +54,8 @@ Tensor convolve(const Tensor& taps_KwD, const Tensor& bias_D, const Sequences& s
 /// The same functions from padded tensor operations.
 namespace plain {
 Tensor gather(const Tensor& table_KD, std::span<const std::int64_t> rows_T);
-Tensor attend(const Tensor& qkv_K3D, const Sequences& sequences, std::int64_t heads, double dropout, bool training);
+Tensor attend(const Tensor& qkv_K3D, const Sequences& sequences, std::int64_t heads, double dropout, bool training,
+              HeadOrder order = HeadOrder::kBlocks);
 Tensor pool(const Tensor& scores_K, const Tensor& values_KD, const Sequences& sequences);
 Tensor mean(const Tensor& values_KD, const Sequences& sequences);
 Tensor convolve(const Tensor& taps_KwD, const Tensor& bias_D, const Sequences& sequences);
