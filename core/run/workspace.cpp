@@ -25,7 +25,7 @@ HostWorkspace::HostWorkspace(WorkspaceOptions options) : options_(std::move(opti
 HostWorkspace::~HostWorkspace() = default;
 
 std::filesystem::path HostWorkspace::cache(const CacheKey& key, const std::function<void(const std::filesystem::path&)>& build) {
-  return CacheStore(options_.cache).get(key, build);
+  return CacheStore(options_.cache).get(key, build, [this] { check_cancelled(); });
 }
 
 void HostWorkspace::parallel_for(std::int64_t n, std::int64_t grain, const std::function<void(std::int64_t, std::int64_t)>& body) {
