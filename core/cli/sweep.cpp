@@ -5,7 +5,7 @@
 #include "cli/commands.h"
 #include "oncekit/log.h"
 #include "run/child.h"
-#include "run/sweep.h"
+#include "sweep/sweep.h"
 
 namespace oncekit {
 namespace {

@@ -15,6 +15,7 @@
 #include "oncekit/log.h"
 #include "oncekit/version.h"
 #include "recipe/check.h"
+#include "report/report.h"
 #include "run/environment.h"
 #include "run/options.h"
 #include "run/progress.h"
@@ -121,6 +122,7 @@ class Run {
     if (!resumed_) {
       write_file(folder_.file("recipe.toml"), recipe.source());
       write_file(folder_.file("recipe.resolved.toml"), recipe.resolved());
+      write_file(folder_.file("recipe.json"), recipe.print(true));
       record_ = {{"oncekit", ONCEKIT_VERSION}, {"title", session_.recipe_options().title}, {"recipe", display_path(recipe.file())},
                  {"point", request_.recipe.point}, {"demo", demo_}, {"recipe_hash", recipe.hash()}, {"seed", session_.run_options().seed},
                  {"started", utc_now()}, {"command", request_.command}};
@@ -204,6 +206,11 @@ class Run {
     save_record();
     folder_.results(results_);
     folder_.status("done", "done");
+    try {
+      write_report(folder_.path());
+    } catch (const Error& e) {  // the results stand without it
+      log::warn(std::string("no report: ") + e.what());
+    }
   }
 
   const RunRequest& request_;

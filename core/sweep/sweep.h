@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "recipe/recipe.h"
-#include "run/table.h"
+#include "report/table.h"
 
 namespace oncekit {
 

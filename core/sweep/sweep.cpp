@@ -1,4 +1,4 @@
-#include "run/sweep.h"
+#include "sweep/sweep.h"
 
 #include <algorithm>
 #include <cctype>
@@ -339,7 +339,7 @@ SweepOutcome run_sweep(SweepPlan plan, const SweepRequest& request) {
     outcome.failures.push_back(fmt::format("job {} ({}): {}", job.number, job.label(), why));
     log::warn(outcome.failures.back());
   }
-  outcome.table = make_table(plan.title.empty() ? plan.name : plan.title, groups_of(plan), request.columns);
+  outcome.table = make_table((plan.title.empty() ? plan.name : plan.title) + (plan.demo ? " [demo]" : ""), groups_of(plan), request.columns);
   write_file(folder / "table.md", as_markdown(outcome.table));
   write_file(folder / "table.csv", as_csv(outcome.table));
   write_file(folder / "table.json", as_json(outcome.table));

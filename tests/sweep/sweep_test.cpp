@@ -12,7 +12,7 @@
 #include "oncekit/error.h"
 #include "run/child.h"
 #include "run/options.h"
-#include "run/sweep.h"
+#include "sweep/sweep.h"
 #include "run/workspace.h"
 #include "train/options.h"
 

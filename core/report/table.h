@@ -46,6 +46,9 @@ struct ResultsTable {
   std::vector<TableRow> rows;
 };
 
+/// The order in which people look for metrics: auc, mrr, lrap, ndcg@5, ndcg@10, ... Takes "auc" and "test/new/auc" alike.
+bool metric_before(const std::string& a, const std::string& b);
+
 /// `columns` empty: all test metrics, then the first of them for each slice. Rankers stand once where they are the same for all groups.
 ResultsTable make_table(const std::string& title, const std::vector<RunGroup>& groups, const std::vector<std::string>& columns = {});
 

@@ -1,7 +1,8 @@
-#include "run/table.h"
+#include "report/table.h"
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -25,15 +26,14 @@ void add_unique(std::vector<std::string>& list, const std::string& name) {
   if (std::find(list.begin(), list.end(), name) == list.end()) list.push_back(name);
 }
 
+std::pair<std::ptrdiff_t, long> metric_rank(const std::string& name) {
+  static const std::vector<std::string> order{"auc", "global_auc", "mrr", "mrr_first", "lrap", "ndcg", "hit", "recall"};
+  const std::string metric = name.substr(name.rfind('/') + 1);
+  const std::size_t at = metric.find('@');
+  return {std::find(order.begin(), order.end(), metric.substr(0, at)) - order.begin(), at == std::string::npos ? 0 : std::strtol(metric.c_str() + at + 1, nullptr, 10)};
+}
+
 std::vector<std::string> default_columns(const std::vector<RunGroup>& groups) {
-  // results.json may list metrics in any order: what people look for first comes first.
-  const auto rank = [](const std::string& name) {
-    static const std::vector<std::string> order{"auc", "global_auc", "mrr", "mrr_first", "lrap", "ndcg", "hit", "recall"};
-    const std::string metric = name.substr(name.rfind('/') + 1), base = metric.substr(0, metric.find('@'));
-    const auto at = std::find(order.begin(), order.end(), base) - order.begin();
-    const std::size_t cut = metric.find('@');
-    return std::pair(at, cut == std::string::npos ? 0L : std::strtol(metric.c_str() + cut + 1, nullptr, 10));
-  };
   static const std::vector<std::string> slices{"new", "warm", "empty", "seen", "cold"};
   for (const std::string split : {"test/", "dev/"}) {
     std::vector<std::string> whole, found;
@@ -45,7 +45,7 @@ std::vector<std::string> default_columns(const std::vector<RunGroup>& groups) {
           add_unique(std::count(name.begin(), name.end(), '/') == 1 ? whole : found, name);
         }
     if (whole.empty()) continue;
-    std::stable_sort(whole.begin(), whole.end(), [&](const auto& a, const auto& b) { return rank(a) < rank(b); });
+    std::stable_sort(whole.begin(), whole.end(), metric_before);
     const std::string first = whole[0].substr(split.size());
     for (const std::string& slice : slices)
       if (const std::string name = split + slice + "/" + first; std::find(found.begin(), found.end(), name) != found.end()) whole.push_back(name);
@@ -167,6 +167,8 @@ std::vector<std::string> all_names(const ResultsTable& table) {
 }
 
 }  // namespace
+
+bool metric_before(const std::string& a, const std::string& b) { return metric_rank(a) < metric_rank(b); }
 
 Statistic statistic(const std::vector<double>& values) {
   Statistic s;

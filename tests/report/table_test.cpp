@@ -4,7 +4,7 @@
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
-#include "run/table.h"
+#include "report/table.h"
 
 using namespace oncekit;
 
