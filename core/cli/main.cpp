@@ -33,7 +33,8 @@ int main(int argc, char** argv) {
   using namespace oncekit;
   std::signal(SIGINT, on_signal);
   std::signal(SIGTERM, on_signal);
-  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGPIPE, SIG_IGN);  // a reader that left, or a limit on file sizes, is an error to report, not an end
+  std::signal(SIGXFSZ, SIG_IGN);
   tune_allocator();
 
   Context context(std::cout);

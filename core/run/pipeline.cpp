@@ -199,7 +199,10 @@ class Run {
     record_["finished"] = utc_now();
     record_["data_files"] = data_record(session_.description());
     record_["data_counts"] = counts_record(session_.workspace().counts());
-    record_["stopped_early"] = trained_.stopped_early;
+    if (has_trained_) {
+      record_["training"] = {{"stopped_early", trained_.stopped_early}, {"best_step", trained_.best_step}, {"best_dev", trained_.best_dev},
+                             {"clicks_without_negatives", trained_.skipped}, {"notes", trained_.notes}};
+    }
     Json times = Json::object();
     for (const auto& [name, seconds] : times_) times[name] = seconds;
     record_["seconds"] = times;

@@ -7,6 +7,7 @@
 #include "plugin/host.h"
 #include "recipe/check.h"
 #include "run/pipeline.h"
+#include "train/sampler.h"
 #include "train/scorer.h"
 
 namespace oncekit {
@@ -86,7 +87,7 @@ std::map<std::string, double> Session::facts() const {
   return facts;
 }
 
-bool Session::leaky() const { return train_options().negative_pool == "user_released" && run_options().train; }
+bool Session::leaky() const { return run_options().train && pool_leaks(train_options(), corpus_); }
 
 const Impressions& Session::split(const std::string& name) const {
   const Impressions& impressions = name == "train" ? corpus_.train : name == "dev" ? corpus_.dev : corpus_.test;
