@@ -80,7 +80,7 @@ std::string plugins_text(const PluginHost& host) {
   for (const std::string& kind : component_kinds())
     for (const std::string& name : host.names(kind)) {
       const FoundPlugin* plugin = host.plugin_of(kind, name);
-      rows.push_back({kind + "/" + name, plugin->stamp.name, shown_path(plugin->file)});
+      if (plugin->refused.empty()) rows.push_back({kind + "/" + name, plugin->stamp.name, shown_path(plugin->file)});
     }
   for (const FoundPlugin& plugin : host.found()) {
     if (!plugin.refused.empty()) refused += plugin.refused + "\n";
@@ -105,7 +105,7 @@ std::string plugins_json(const PluginHost& host) {
   Json components = Json::array(), plugins = Json::array(), folders = Json::array();
   for (const std::string& kind : component_kinds())
     for (const std::string& name : host.names(kind))
-      components.push_back({{"kind", kind}, {"name", name}, {"plugin", host.plugin_of(kind, name)->stamp.name}});
+      if (host.plugin_of(kind, name)->refused.empty()) components.push_back({{"kind", kind}, {"name", name}, {"plugin", host.plugin_of(kind, name)->stamp.name}});
   for (const FoundPlugin& plugin : host.found()) {
     Json build = Json::object();
     for (const auto& [field, value] : plugin.stamp.build) build[field] = value;

@@ -1,9 +1,40 @@
 #include "plugin/guard.h"
 
 #include <exception>
+#include <map>
+#include <mutex>
 #include <new>
+#include <tuple>
 
 namespace oncekit {
+namespace {
+
+struct Origins {
+  std::mutex mutex;
+  std::map<const void*, std::pair<std::string, std::string>> of;  // an address used again is written over
+};
+Origins& origins() {
+  static auto& all = *new Origins;  // objects may outlive static destruction
+  return all;
+}
+
+}  // namespace
+
+void note_origin(const void* object, const std::string& plugin, const std::string& component) {
+  const std::lock_guard lock(origins().mutex);
+  origins().of[object] = {plugin, component};
+}
+
+void rethrow_from_object(const void* object, std::string_view call) {
+  std::string plugin, component;
+  {
+    const std::lock_guard lock(origins().mutex);
+    const auto found = origins().of.find(object);
+    if (found == origins().of.end()) throw;
+    std::tie(plugin, component) = found->second;
+  }
+  rethrow_from_plugin(plugin, component, call);
+}
 
 void rethrow_from_plugin(const std::string& plugin, const std::string& component, std::string_view call) {
   const std::string subject = component.empty() ? "plugin '" + plugin + "'" : component + " (plugin '" + plugin + "')";

@@ -78,7 +78,9 @@ class Collector final : public Registrar {
     if (!function) return;
     function = [inner = std::move(function), plugin = stamp_.name, component, call](Args... args) -> R {
       try {
-        return inner(std::forward<Args>(args)...);
+        R made = inner(std::forward<Args>(args)...);
+        if constexpr (requires { made.get(); }) note_origin(made.get(), plugin, component);
+        return made;
       } catch (...) {
         rethrow_from_plugin(plugin, component, call);
       }
@@ -100,8 +102,9 @@ std::deque<ComponentSpec> load(const FoundPlugin& plugin) {
   const auto refuse = [&](const std::string& why, const std::string& hint) -> Error {
     return Error(ErrorKind::kPlugin, subject + " is refused: it " + why, hint);
   };
-  // Never unloaded: a factory, object or exception that outlives its library is a crash. The handle leaks on purpose.
-  auto* library = new boost::dll::shared_library;
+  // Never unloaded: a factory, object or exception that outlives its library is a crash. The handles are never destroyed, on purpose.
+  static auto& handles = *new std::deque<boost::dll::shared_library>;
+  boost::dll::shared_library* library = &handles.emplace_back();
   try {
     library->load(boost::dll::fs::path(fs::absolute(plugin.file).string()),
                   boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local);
@@ -214,8 +217,8 @@ const FoundPlugin* PluginHost::plugin_of(const std::string& kind, const std::str
 
 std::vector<std::string> PluginHost::names(const std::string& kind) const {
   std::vector<std::string> names;
-  for (const auto& [component, index] : state_->owner)
-    if (component.starts_with(kind + "/") && state_->found[index].refused.empty()) names.push_back(component.substr(kind.size() + 1));
+  for (const auto& [component, unused] : state_->owner)
+    if (component.starts_with(kind + "/")) names.push_back(component.substr(kind.size() + 1));
   std::sort(names.begin(), names.end());
   return names;
 }

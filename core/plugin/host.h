@@ -35,6 +35,7 @@ class PluginHost final : public Catalog {
   /// when it is refused: a file put in front is meant.
   const std::vector<FoundPlugin>& found() const;
   const ComponentSpec& find(const std::string& kind, const std::string& name) override;
+  /// Those of refused plugins too: find() then says why.
   std::vector<std::string> names(const std::string& kind) const override;
   /// The plugin that a component comes from, refused or not, without loading it; null when there is none.
   const FoundPlugin* plugin_of(const std::string& kind, const std::string& name) const;

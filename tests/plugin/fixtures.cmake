@@ -50,3 +50,10 @@ foreach(case other_sdk other_torch other_comment)
     DEPENDS ${_header_files} "${PROJECT_SOURCE_DIR}/cmake/stamp.cmake" "${_fixtures}/stamps.cmake" COMMENT "" VERBATIM)
   _oncekit_fixture(${case} STAMP "${_stamp}")
 endforeach()
+
+# One that is linked to a LibTorch whose file name carries a version, as Debian's does.
+add_library(fixture_libtorch SHARED "${_fixtures}/other_libtorch.cpp")
+set_target_properties(fixture_libtorch PROPERTIES OUTPUT_NAME torch_cpu SOVERSION 1.13 LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests/plugins/libtorch")
+_oncekit_fixture(other_needed COMPONENTS dataset/good)
+target_link_options(plugin_other_needed PRIVATE -Wl,--no-as-needed)
+target_link_libraries(plugin_other_needed PRIVATE fixture_libtorch)

@@ -100,7 +100,7 @@ TEST_CASE("a comment in a header changes no stamp", "[abi]") {
 }
 
 TEST_CASE("plugins of another build are refused with a table, before they are loaded", "[abi][errors]") {
-  for (const std::string name : {"other_sdk", "other_torch", "no_stamp"}) {
+  for (const std::string name : {"other_sdk", "other_torch", "other_needed", "no_stamp"}) {
     const std::string text = refusal(fixture(name));
     std::string shown = neutral(text);
     if (name == "other_sdk") {  // the hash of the changed headers
@@ -291,4 +291,12 @@ TEST_CASE("what a plugin throws names plugin, component and call", "[abi][errors
     CHECK(std::string(error.what()) == "dataset/fails: no files");
   }
   CHECK(call_plugin(spec, "load", [] { return 3; }) == 3);
+
+  // An object of a factory is known by its address; one of nobody's is not, and what it throws stays as it is.
+  const ComponentSpec& good = host.find("dataset", "good");
+  const auto dataset = good.make_dataset(*good.options());
+  CHECK_THROWS_WITH(call_object(*dataset, "load", []() -> int { throw std::runtime_error("no\nstack"); }),
+                    "dataset/good (plugin 'good') failed in load(): no; this is an error inside the plugin; check it with: oncekit plugins test good");
+  const int stranger = 0;
+  CHECK_THROWS_WITH(call_object(stranger, "load", []() -> int { throw std::runtime_error("mine"); }), "mine");
 }
