@@ -109,7 +109,6 @@ at::Tensor TokenEmbedding::forward(std::span<const std::int64_t> words_K, std::s
   if (words_K.empty()) return at::index_select(values_FW_, 0, ids_on(values_J, values_FW_));
   at::Tensor rows_KW = at::index_select(words_VW_, 0, ids_on(words_K, words_VW_));
   if (projection_WS_.defined()) rows_KW = at::linear(rows_KW, projection_WS_, projection_bias_W_);
-  if (options_.unknown_words > 0 && is_training()) rows_KW = rows_KW * at::empty({rows_KW.size(0), 1}, rows_KW.options()).bernoulli_(1 - options_.unknown_words);
   if (options_.word_dropout > 0 && is_training()) rows_KW = at::dropout(rows_KW, options_.word_dropout, true);
   if (values_J.empty()) return rows_KW;
   return at::cat({rows_KW, at::index_select(values_FW_, 0, ids_on(values_J, values_FW_))}, 0);

@@ -22,8 +22,6 @@ void ItemTextOptions::describe(Fields& f) {
       .doc("width of random or projected word vectors; 0 = that of the file, else of [model] width").demo(std::int64_t{0});
   f.real("word_std", word_std).range(0, 10).doc("standard deviation of random initial vectors; with a file, words it lacks get the file's own");
   f.real("word_dropout", word_dropout).range(0, 0.99).doc("dropout on the word vectors, one mask a distinct word of a batch");
-  f.real("unknown_words", unknown_words).range(0, 0.99)
-      .doc("chance that training takes a word for unknown, a zero vector for a whole batch: items then cannot be learnt by heart from one rare word");
 }
 
 void ItemTextOptions::validate(Problems& problems) const {

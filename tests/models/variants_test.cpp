@@ -106,8 +106,7 @@ TEST_CASE("word-level encoders pass the conformance kit with every kind of word 
        {"max_tokens", std::vector<std::int64_t>{6, 10}},
        {"values", std::vector<std::string>{"category", "subcategory"}},
        {"word_width", std::int64_t{20}},
-       {"word_dropout", 0.2},
-       {"unknown_words", 0.2}},
+       {"word_dropout", 0.2}},
       {{"attributes", std::vector<std::string>{}}, {"values", std::vector<std::string>{"category", "subcategory"}}, {"word_width", std::int64_t{20}}},
   };
   for (const std::string name : {"cnn_glove", "nrms"}) {
@@ -200,22 +199,6 @@ TEST_CASE("max_tokens cuts", "[unit]") {
   const at::Tensor all = vectors_of(*made, 2);
   CHECK(at::allclose(all[0], all[1]));
   CHECK(made->vocabularies().at("words") == "one\ntwo\n");
-}
-
-TEST_CASE("unknown_words hides whole words in training and none in evaluation", "[unit]") {
-  const Items items = items_of({"red", "sea"});
-  const auto made = encoder("cnn_glove", {{"unknown_words", 0.5}, {"dropout", 0.0}}, items);
-  const at::Tensor whole = vectors_of(*made, 2);
-  made->train();
-  const std::vector<ItemId> ids{0, 1};
-  int hidden = 0;
-  for (int draw = 0; draw < 100; ++draw) {
-    const at::Tensor drawn = made->encode(*made->gather(ids));
-    for (int i = 0; i < 2; ++i) hidden += !at::allclose(drawn[i], whole[i]);
-  }
-  CHECK(hidden > 60);   // of 200, half expected
-  CHECK(hidden < 140);
-  CHECK(vectors_of(*made, 2).equal(whole));
 }
 
 TEST_CASE("items that are never trained on keep their id vectors", "[unit]") {

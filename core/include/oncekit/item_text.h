@@ -26,7 +26,6 @@ struct ItemTextOptions {
   std::int64_t word_width = 0;
   double word_std = 0.1;
   double word_dropout = 0;
-  double unknown_words = 0;
 
   void describe(Fields& f);
   void validate(Problems& problems) const;
