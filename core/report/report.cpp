@@ -44,6 +44,7 @@ th, td { text-align: right; padding: 5px 10px; border-bottom: 1px solid var(--li
 th { color: var(--soft); font-weight: 500; font-size: 13px; }
 th:first-child, td:first-child, table.words td, table.words th { text-align: left; }
 table.words td { white-space: normal; overflow-wrap: anywhere; vertical-align: top; }
+table.words td:first-child { white-space: nowrap; }
 tr:last-child td { border-bottom: 0; }
 tr.slice td:first-child { padding-left: 28px; }
 tr.model td { font-weight: 600; }
@@ -285,7 +286,9 @@ class Page {
   }
 
   void recipe() {
-    const Json values = read_json(folder_ / "recipe.json");
+    // A sweep's job ran a frozen recipe: where its values came from stands beside that.
+    const fs::path frozen = folder_.parent_path() / "recipe.json";
+    const Json values = read_json(fs::exists(frozen) ? frozen : folder_ / "recipe.json");
     if (values.empty()) {
       if (!fs::exists(folder_ / "recipe.resolved.toml")) return;
       heading("Recipe");

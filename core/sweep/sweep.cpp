@@ -177,6 +177,7 @@ void freeze(const SweepPlan& plan, const SweepRequest& request, const fs::path& 
     std::error_code code;
     fs::create_directories(place, code);
     write_file(place / "recipe.toml", job.resolved);
+    write_file(place / "recipe.json", job.origins);
     Json values = Json::object();
     for (const auto& [key, value] : job.values) values[key] = value;
     jobs.push_back({{"job", job.number}, {"row", job.row}, {"point", job.point}, {"seed", job.seed}, {"values", values}, {"recipe_hash", job.hash}});
@@ -279,6 +280,7 @@ SweepPlan plan_sweep(const SweepRequest& request, const std::vector<CoreTable>& 
       job.seed = recipe.table<RunOptions>("run").seed;
       job.hash = recipe.hash();
       job.resolved = recipe.resolved();
+      job.origins = recipe.print(true);
       read_paper(recipe, plan.demo, job);
       plan.jobs.push_back(std::move(job));
     }

@@ -2,7 +2,7 @@
 //
 //   OUT/sweeps/<time>_<recipe>_<hash4>/
 //     sweep.json table.md table.csv table.json
-//     jobs/001/recipe.toml log.txt <time>_recipe_s1_<hash4>/     (a run folder as any other)
+//     jobs/001/recipe.toml recipe.json log.txt <time>_recipe_s1_<hash4>/     (a run folder as any other)
 #pragma once
 
 #include <cstdint>
@@ -37,7 +37,7 @@ struct SweepJob {
   std::string row;                                          ///< point and values without the seed: one row of the table
   std::int64_t seed = 0;
   std::string hash;                                         ///< of its resolved recipe
-  std::string resolved;
+  std::string resolved, origins;                            ///< the recipe as TOML; as JSON with the origin of each value
   std::string paper, not_comparable;
   std::map<std::string, double> paper_numbers;
   std::filesystem::path done;                               ///< a finished run of this very recipe, or ""

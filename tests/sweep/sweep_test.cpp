@@ -163,7 +163,8 @@ TEST_CASE("a sweep runs its jobs, ends in a table, and does nothing the second t
   CHECK(first.failures.empty());
   CHECK(world.calls(first.folder) == 4);
   CHECK(read_file(first.folder / "calls").find("003 --threads=2\n") != std::string::npos);
-  for (const char* name : {"sweep.json", "table.md", "table.csv", "table.json", "jobs/001/recipe.toml", "jobs/004/log.txt"}) CHECK(fs::exists(first.folder / name));
+  for (const char* name : {"sweep.json", "table.md", "table.csv", "table.json", "jobs/001/recipe.toml", "jobs/001/recipe.json", "jobs/004/log.txt"}) CHECK(fs::exists(first.folder / name));
+  CHECK(read_file(first.folder / "jobs/003/recipe.json").find("\"origin\": \"override\", \"where\": \"train.lr=0.2\"") != std::string::npos);
   REQUIRE(first.table.rows.size() == 4);  // a row of the paper behind each
   CHECK(first.table.rows[0].cells.at("test/auc").mean == Approx(0.15));
   CHECK(first.table.rows[1].note.find("not comparable") == 0);
