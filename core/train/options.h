@@ -9,6 +9,7 @@ struct TrainOptions {
   std::string loss = "softmax";
   std::int64_t negatives = 4;
   std::string negative_pool = "impression";
+  std::string negative_items = "all";
   std::string short_pool = "mask";
   bool allow_leak = false;
   std::int64_t batch_size = 64;
@@ -38,6 +39,9 @@ struct TrainOptions {
         .doc("where negatives are drawn: the same impression, all of the user's training impressions, the first of them, or as the "
              "released code does (Goodreads: from dev and test too)")
         .under("paper", std::string("user_first")).under("released", std::string("user_released"));
+    f.choice("negative_items", negative_items, {"all", "clicked"})
+        .doc("clicked: negatives are drawn only among items that somebody clicked in training. An item that is shown there and never "
+             "clicked is otherwise learnt as a negative, which costs the cold items of dev and test");
     f.choice("short_pool", short_pool, {"mask", "random"})
         .doc("a pool with fewer than K: mask the missing slots, or fill with random items")
         .under("paper", std::string("random")).under("released", std::string("random"));

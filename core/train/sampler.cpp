@@ -55,6 +55,11 @@ Sampler::Sampler(const Corpus& corpus, const TrainOptions& options, std::uint64_
                 "set negative_pool = \"user\", or allow_leak = true under [train]: results then get the prefix leaky/");
   }
   if (options.permute_labels) permute_labels();
+  if (options.negative_items == "clicked") {
+    drawable_.assign(corpus.items.size(), 0);
+    for (std::size_t p = 0; p < train.labels.size(); ++p)
+      if (clicked(p)) drawable_[static_cast<std::size_t>(train.candidates.values()[p])] = 1;
+  }
   if (by_user(options)) collect_user_pools();
 
   const bool softmax = options.loss == "softmax";
@@ -116,8 +121,7 @@ void Sampler::collect_user_pools() {
         if (first_only && met[user]) continue;
         met[user] = 1;
         for (std::size_t p = offsets[i]; p < offsets[i + 1]; ++p) {
-          const bool is_clicked = split == &corpus_.train ? clicked(p) : split->labels[p] != 0;
-          if (!is_clicked) take(user, items[p]);
+          if (split == &corpus_.train ? negative(p, items[p]) : split->labels[p] == 0) take(user, items[p]);
         }
       }
     }
@@ -140,7 +144,7 @@ std::span<const ItemId> Sampler::pool(const Sample& sample, std::vector<ItemId>&
   const auto items = corpus_.train.candidates[row];
   const std::size_t begin = corpus_.train.candidates.offsets()[row];
   for (std::size_t c = 0; c < items.size(); ++c) {
-    if (!clicked(begin + c)) scratch.push_back(items[c]);
+    if (negative(begin + c, items[c])) scratch.push_back(items[c]);
   }
   return scratch;
 }

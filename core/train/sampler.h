@@ -56,6 +56,7 @@ class Sampler {
     return static_cast<std::size_t>(samples_[static_cast<std::size_t>(sample)].impression);
   }
   bool clicked(std::size_t position) const { return (permuted_.empty() ? corpus_.train.labels : permuted_)[position] != 0; }
+  bool negative(std::size_t position, ItemId item) const { return !clicked(position) && (drawable_.empty() || drawable_[static_cast<std::size_t>(item)]); }
   void permute_labels();
   void collect_user_pools();
   std::span<const ItemId> pool(const Sample& sample, std::vector<ItemId>& scratch) const;
@@ -67,6 +68,7 @@ class Sampler {
   std::int64_t candidates_ = 1, skipped_ = 0;
   std::vector<Sample> samples_;
   std::vector<std::uint8_t> permuted_;    ///< labels of the negative control; empty otherwise
+  std::vector<std::uint8_t> drawable_;     ///< items that may be negatives; empty: all
   std::vector<std::size_t> pool_offsets_;  ///< of users, when pools are by user
   std::vector<ItemId> pool_items_;
 };
