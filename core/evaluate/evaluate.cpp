@@ -16,6 +16,7 @@ namespace {
 
 using State = EvaluationContext::State;
 constexpr std::int64_t kGrain = 256;  // groups a chunk
+constexpr std::int64_t kBlockScores = 1 << 25;  // of the whole catalogue, held at once
 constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 
 void require_labels(const Impressions& impressions) {
@@ -283,6 +284,25 @@ Metrics evaluate_catalogue(const EvaluationContext& context, const Impressions& 
   Metrics result = means(state, t, skipped);
   if (groups) fill_table(state, impressions, false, std::move(t), *groups);
   return result;
+}
+
+Metrics evaluate_catalogue(const EvaluationContext& context, const Impressions& impressions, const ListScorer& score, GroupTable* groups) {
+  const auto listed = static_cast<std::int64_t>(context.state().corpus.items.listed);
+  std::vector<ItemId> catalogue(static_cast<std::size_t>(listed));
+  std::iota(catalogue.begin(), catalogue.end(), 0);
+  const std::int64_t block = std::max<std::int64_t>(1, kBlockScores / std::max<std::int64_t>(1, listed));
+  return evaluate_catalogue(context, impressions, block, [&](std::int64_t begin, std::int64_t end, std::span<float> scores) {
+    Impressions part;
+    for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
+      part.ids.push_back(impressions.ids[i]);
+      part.users.push_back(impressions.users[i]);
+      part.histories.push_back(impressions.histories[i]);
+      part.times.push_back(impressions.times[i]);
+      part.candidates.push_back(catalogue);
+    }
+    const std::vector<float> all = score(part);
+    std::copy(all.begin(), all.end(), scores.begin());
+  }, groups);
 }
 
 void write_groups(const GroupTable& groups, const std::filesystem::path& file) {

@@ -55,6 +55,10 @@ using CatalogueScores = std::function<void(std::int64_t begin, std::int64_t end,
 Metrics evaluate_catalogue(const EvaluationContext& context, const Impressions& impressions, std::int64_t block,
                            const CatalogueScores& score, GroupTable* groups = nullptr);
 
+/// The same from whatever scores listed candidates: it is asked about blocks of impressions whose lists are the whole catalogue.
+using ListScorer = std::function<std::vector<float>(const Impressions& impressions)>;
+Metrics evaluate_catalogue(const EvaluationContext& context, const Impressions& impressions, const ListScorer& score, GroupTable* groups = nullptr);
+
 /// Scores of an untrained ranker ("popularity", "item_knn", "tfidf") for the listed candidates; fitted on training data only.
 std::vector<float> rank_untrained(const EvaluationContext& context, const std::string& ranker, const Impressions& impressions);
 

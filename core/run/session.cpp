@@ -107,8 +107,8 @@ Metrics Session::evaluate_split(const std::string& name, GroupTable* groups) {
   const Impressions& impressions = split(name);
   context();
   const auto start = std::chrono::steady_clock::now();
-  const std::vector<float> scores = score_impressions(*model_, corpus_, impressions, evaluate_options().batch_items, workspace_);
-  Metrics metrics = evaluate(context(), impressions, scores, groups);
+  const ListScorer score = [&](const Impressions& shown) { return score_impressions(*model_, corpus_, shown, evaluate_options().batch_items, workspace_); };
+  Metrics metrics = measure(impressions, score, groups);
   seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   impressions_ += static_cast<double>(impressions.size());
   return metrics;
@@ -116,7 +116,12 @@ Metrics Session::evaluate_split(const std::string& name, GroupTable* groups) {
 
 Metrics Session::evaluate_ranker(const std::string& ranker, const std::string& name) {
   const Impressions& impressions = split(name);
-  return evaluate(context(), impressions, rank_untrained(context(), ranker, impressions), nullptr);
+  return measure(impressions, [&](const Impressions& shown) { return rank_untrained(context(), ranker, shown); }, nullptr);
+}
+
+Metrics Session::measure(const Impressions& impressions, const ListScorer& score, GroupTable* groups) {
+  if (evaluate_options().candidates == "all") return evaluate_catalogue(context(), impressions, score, groups);
+  return evaluate(context(), impressions, score(impressions), groups);
 }
 
 }  // namespace oncekit

@@ -55,6 +55,8 @@ class Session {
  private:
   const Impressions& split(const std::string& name) const;
   EvaluationContext& context();
+  /// Ranks the listed candidates, or the whole catalogue, as the recipe says.
+  Metrics measure(const Impressions& impressions, const ListScorer& score, GroupTable* groups);
 
   Recipe recipe_;
   HostWorkspace workspace_;

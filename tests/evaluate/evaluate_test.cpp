@@ -219,6 +219,26 @@ TEST_CASE("ranking the catalogue: all listed items but the history", "[unit][eva
   CHECK_THROWS_AS(evaluate_catalogue(context, corpus.test, 1, [](std::int64_t, std::int64_t, std::span<float>) {}), Error);
 }
 
+TEST_CASE("a scorer of listed candidates ranks the catalogue too", "[unit][evaluate]") {
+  Corpus corpus = sliced();
+  TestWorkspace workspace(2);
+  EvaluateOptions options = options_with({"auc", "recall@2", "mrr"});
+  options.candidates = "all";
+  const EvaluationContext context(corpus, options, workspace);
+  GroupTable table;
+  const Metrics m = evaluate_catalogue(context, corpus.test, [&](const Impressions& shown) {
+    CHECK(shown.candidates.length(0) == corpus.items.listed);
+    return rank_untrained(context, "popularity", shown);
+  }, &table);
+  CHECK(m.at("groups") == 5);  // the impression without a click is left out; one where all shown were clicked is not
+  CHECK(m.at("groups_skipped") == 1);
+  // Users by item: 0 1 2 3 are had by one each, 4 to 7 by none. First impression: 2 was clicked, 0 and 1 are history.
+  CHECK(table.values[0] == Approx((4 + 0.5) / 5));
+  // Second: 6, history 3: above it 0 1 2, level with 4 5 7.
+  CHECK(table.values[3] == Approx((3 * 0.5) / 6));
+  CHECK_FALSE(std::isnan(m.at("recall@2")));
+}
+
 TEST_CASE("per_group.csv", "[unit][evaluate]") {
   GroupTable table;
   table.ids = {"1", "a,\"b\""};
