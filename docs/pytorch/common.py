@@ -71,4 +71,4 @@ def main(encode_items, encode_users):
     vector_gap = ((items - theirs).norm() / theirs.norm()).item()
     print(json.dumps({"steps": len(losses), "first_20": sum(losses[:20]) / 20, "last_20": sum(losses[-20:]) / 20,
                       "loss_gap": loss_gap, "vector_gap": vector_gap}))
-    sys.exit(0 if loss_gap <= 1e-4 and vector_gap <= 1e-3 else 1)
+    sys.exit(0 if loss_gap <= 1e-4 and vector_gap <= 1e-4 else 1)
