@@ -91,6 +91,29 @@ TEST_CASE("each pool gives exactly its items, short pools are masked", "[unit]")
   }
 }
 
+TEST_CASE("negative_items = clicked leaves out what nobody clicked in training", "[unit]") {
+  Corpus c = hand_made("impression");
+  // A third row of U0: item 3 was clicked elsewhere, items 1 and 2 never.
+  c.train.ids.push_back("3");
+  c.train.users.push_back(0);
+  c.train.histories.push_back(0);
+  c.train.times.push_back(-1);
+  c.train.candidates.push_back(std::vector<ItemId>{0, 3, 2, 1});
+  for (std::uint8_t label : {1, 0, 0, 0}) c.train.labels.push_back(label);
+  for (const char* pool : {"impression", "user"}) {
+    TrainOptions options;
+    options.negative_pool = pool;
+    const Sampler all(c, options, 3);
+    CHECK(ever_drawn(all, static_cast<std::int32_t>(all.size() - 1)).count(2) == 1);
+    options.negative_items = "clicked";
+    const Sampler some(c, options, 3);
+    CAPTURE(pool);
+    for (std::int32_t sample = 0; sample < static_cast<std::int32_t>(some.size()); ++sample)
+      for (ItemId item : ever_drawn(some, sample)) CHECK((item == -1 || item == 0 || item == 3 || item == 5));
+    CHECK(ever_drawn(some, static_cast<std::int32_t>(some.size() - 1)).count(3) == 1);
+  }
+}
+
 TEST_CASE("the released pool leaks on user-grouped data only, and is refused there unless allowed", "[unit][errors]") {
   TrainOptions o;
   o.negative_pool = "user_released";
