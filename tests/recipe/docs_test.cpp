@@ -8,7 +8,7 @@
 
 using namespace oncekit;
 
-TEST_CASE("docs/recipes.md is up to date", "[unit]") {
+TEST_CASE("docs/recipes.md is up to date", "[docs]") {
   PluginHost host({ONCEKIT_BUILD "/plugins"});
   for (const FoundPlugin& plugin : host.found()) REQUIRE(plugin.refused == "");
   const std::string page = read_file(ONCEKIT_TREE "/docs/recipes.md");
