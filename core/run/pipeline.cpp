@@ -2,26 +2,24 @@
 
 #include <algorithm>
 #include <chrono>
-#include <set>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "base/files.h"
 #include "base/log_sink.h"
+#include "cache/digest.h"
 #include "evaluate/evaluate.h"
 #include "model/build.h"
 #include "oncekit/dataset.h"
 #include "oncekit/log.h"
 #include "oncekit/version.h"
-#include "recipe/check.h"
 #include "report/report.h"
 #include "run/environment.h"
 #include "run/options.h"
 #include "run/progress.h"
 #include "run/session.h"
 #include "train/checkpoint.h"
-#include "train/scorer.h"
 #include "train/trainer.h"
 
 namespace oncekit {
@@ -40,11 +38,11 @@ std::string recipe_name(const RecipeRequest& request) {
   return name;
 }
 
-// What the run record says about files and plugins; hashing is remembered by nobody: it runs at the speed of the disk.
+// What the run record says about files and plugins.
 Json data_record(const Description& description) {
   Json files = Json::array();
   for (const fs::path& file : description.files)
-    files.push_back({{"file", display_path(file)}, {"bytes", fs::file_size(file)}, {"digest", digest(read_file(file))}});
+    files.push_back({{"file", display_path(file)}, {"bytes", fs::file_size(file)}, {"digest", file_digest(file)}});
   return files;
 }
 
