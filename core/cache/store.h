@@ -1,13 +1,15 @@
 // A folder of cached results, shared by threads and processes. Every entry is whole or absent.
 //
 //   <root>/<kind>-<hash>/            an entry; key.txt inside is the key it was built for
-//   <root>/<kind>-<hash>.part/       an entry being built, or what a killed build left (removed by the next build of that key)
+//   <root>/<kind>-<hash>.part/       an entry being built, or what a killed build left. With a key.txt: a resumable build, which the next
+//                                    build of that key goes on from; without: the next build removes it
 //   <root>/locks/<kind>-<hash>       held (flock) while the entry is built
 //   <root>/digests.tsv               remembered digests of input files
 #pragma once
 
 #include <filesystem>
 #include <functional>
+#include <optional>
 
 #include "oncekit/workspace.h"
 
@@ -24,11 +26,13 @@ class CacheStore {
 
   /// The folder of the entry; built first when absent. While another process builds it, waits and calls `waiting` ten times a
   /// second (it may throw). What `build` throws passes through, and nothing stays under the final name; a full disk is
-  /// Error(kRun). Thread-safe.
-  std::filesystem::path get(const CacheKey& key, const Build& build, const std::function<void()>& waiting = {}) const;
+  /// Error(kRun). With kResumable what was built so far stays for the next build of the same key. Thread-safe.
+  std::filesystem::path get(const CacheKey& key, const Build& build, CacheBuild mode = CacheBuild::kFresh,
+                            const std::function<void()>& waiting = {}) const;
 
-  /// Whether the entry stands there whole.
-  bool has(const CacheKey& key) const;
+  /// The folder of the entry when it stands there whole.
+  std::optional<std::filesystem::path> find(const CacheKey& key) const;
+  bool has(const CacheKey& key) const { return find(key).has_value(); }
 
  private:
   std::filesystem::path folder(const CacheKey& key) const;

@@ -25,6 +25,7 @@ class Context {
   bool quiet = false;
   std::filesystem::path out_folder = "runs";
   std::filesystem::path cache_folder;  ///< --cache, ONCEKIT_CACHE or "cache"
+  std::filesystem::path models_folder;  ///< --models, ONCEKIT_MODELS or "models"
   std::vector<std::filesystem::path> plugin_paths;
   std::string device = "auto";
   int threads = 0;  ///< 0 = all cores
@@ -44,7 +45,7 @@ class Context {
 
   /// Options that every command takes that lists or shows.
   void add_json(CLI::App& command) { command.add_flag("--json", json, "print JSON"); }
-  /// Options of everything that computes: --out, --cache, --device, --threads, --quiet.
+  /// Options of everything that computes: --out, --cache, --models, --device, --threads, --quiet.
   void add_compute(CLI::App& command);
 
  private:
@@ -58,6 +59,7 @@ void add_eval(CLI::App& app, Context& context);
 void add_recipes(CLI::App& app, Context& context);
 void add_plugins(CLI::App& app, Context& context);
 void add_data(CLI::App& app, Context& context);
+void add_cache(CLI::App& app, Context& context);
 void add_runs(CLI::App& app, Context& context);
 void add_doctor(CLI::App& app, Context& context);
 void add_version(CLI::App& app, Context& context);

@@ -13,6 +13,14 @@
 
 namespace oncekit {
 namespace fs = std::filesystem;
+namespace {
+
+fs::path folder_option(const fs::path& given, const char* variable, const char* otherwise) {
+  const char* named = std::getenv(variable);
+  return !given.empty() ? given : named && *named ? fs::path(named) : fs::path(otherwise);
+}
+
+}  // namespace
 
 PluginHost& Context::plugins() {
   if (!plugins_) plugins_ = std::make_unique<PluginHost>(plugin_paths);
@@ -24,8 +32,8 @@ const std::vector<CoreTable>& Context::tables() const { return core_tables(); }
 WorkspaceOptions Context::workspace_options() {
   if (quiet) log::set_level(log::Level::kWarn);
   WorkspaceOptions options;
-  const char* cache = std::getenv("ONCEKIT_CACHE");
-  options.cache = !cache_folder.empty() ? cache_folder : cache && *cache ? fs::path(cache) : fs::path("cache");
+  options.cache = folder_option(cache_folder, "ONCEKIT_CACHE", "cache");
+  options.models = folder_option(models_folder, "ONCEKIT_MODELS", "models");
   options.threads = threads > 0 ? threads : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   options.device = device != "auto" ? device : cuda_available() ? "cuda:0" : "cpu";
   if (options.device == "cuda") options.device = "cuda:0";
@@ -72,6 +80,7 @@ fs::path Context::recipe_file(const std::string& name) const {
 void Context::add_compute(CLI::App& command) {
   command.add_option("--out", out_folder, "folder of the runs")->type_name("DIR")->capture_default_str();
   command.add_option("--cache", cache_folder, "folder of the caches (default: $ONCEKIT_CACHE, or cache)")->type_name("DIR");
+  command.add_option("--models", models_folder, "folder of the language models (default: $ONCEKIT_MODELS, or models)")->type_name("DIR");
   command.add_option("--device", device, "auto, cpu, cuda or cuda:N")->capture_default_str();
   command.add_option("--threads", threads, "CPU threads; 0 = all cores")->check(CLI::NonNegativeNumber)->capture_default_str();
 }

@@ -26,6 +26,7 @@ std::vector<std::string> child_options(const Context& context, bool paths) {
   }
   options = {"--device", context.device, "--threads", std::to_string(context.threads)};
   if (!context.cache_folder.empty()) options.insert(options.end(), {"--cache", context.cache_folder.string()});
+  if (!context.models_folder.empty()) options.insert(options.end(), {"--models", context.models_folder.string()});
   return options;
 }
 

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <thread>
 
+#include "base/files.h"
 #include "cache/store.h"
 #include "oncekit/error.h"
 #include "run/environment.h"
@@ -24,8 +25,33 @@ HostWorkspace::HostWorkspace(WorkspaceOptions options) : options_(std::move(opti
 
 HostWorkspace::~HostWorkspace() = default;
 
-std::filesystem::path HostWorkspace::cache(const CacheKey& key, const std::function<void(const std::filesystem::path&)>& build) {
-  return CacheStore(options_.cache).get(key, build, [this] { check_cancelled(); });
+std::filesystem::path HostWorkspace::cache(const CacheKey& key, const std::function<void(const std::filesystem::path&)>& build, CacheBuild mode) {
+  return CacheStore(options_.cache).get(key, build, mode, [this] { check_cancelled(); });
+}
+
+std::optional<std::filesystem::path> HostWorkspace::find_cache(const CacheKey& key) const { return CacheStore(options_.cache).find(key); }
+
+std::filesystem::path HostWorkspace::model(std::string_view name) const {
+  namespace fs = std::filesystem;
+  const fs::path models = options_.models.empty() ? fs::path("models") : options_.models;
+  const std::string hint = "put a Hugging Face folder there (config.json, weights, tokenizer) or a .gguf file, or name another place with --models DIR or "
+                           "ONCEKIT_MODELS; --demo runs without weights";
+  if (name.empty()) throw Error(ErrorKind::kData, "no language model is named", "name one under " + display_path(models) + ", or a path; --demo runs without weights");
+  const fs::path given(name);
+  std::error_code ignored;
+  for (const fs::path& place : {given, models / given, models / (std::string(name) + ".gguf")})
+    if (fs::exists(place, ignored)) return place;
+  std::string message = "there is no language model '" + std::string(name) + "': ";
+  if (given.is_absolute()) throw Error(ErrorKind::kData, message + "nothing has this path", hint);
+  message += "neither " + display_path(given) + " nor " + display_path(models / given) + " (or " + (given.filename().string() + ".gguf") + " beside it) exists";
+  std::vector<std::string> others;
+  for (const auto& entry : fs::directory_iterator(models, ignored)) {
+    const std::string other = entry.path().filename().string();
+    others.push_back(other);
+    if (entry.path().extension() == ".gguf") others.push_back(entry.path().stem().string());
+  }
+  const std::string near = nearest_name(std::string(name), others);
+  throw Error(ErrorKind::kData, message, near.empty() ? hint : "did you mean '" + near + "'? Else " + hint);
 }
 
 void HostWorkspace::parallel_for(std::int64_t n, std::int64_t grain, const std::function<void(std::int64_t, std::int64_t)>& body) {

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "oncekit/corpus.h"
@@ -14,6 +15,7 @@ namespace oncekit {
 
 struct WorkspaceOptions {
   std::filesystem::path cache = "cache";
+  std::filesystem::path models = "models";         ///< where language models lie
   int threads = 1;
   std::uint64_t seed = 2023;
   std::string device = "cpu";
@@ -26,7 +28,10 @@ class HostWorkspace final : public Workspace {
   explicit HostWorkspace(WorkspaceOptions options);
   ~HostWorkspace() override;
 
-  std::filesystem::path cache(const CacheKey& key, const std::function<void(const std::filesystem::path&)>& build) override;
+  std::filesystem::path cache(const CacheKey& key, const std::function<void(const std::filesystem::path&)>& build,
+                              CacheBuild mode = CacheBuild::kFresh) override;
+  std::optional<std::filesystem::path> find_cache(const CacheKey& key) const override;
+  std::filesystem::path model(std::string_view name) const override;
   void parallel_for(std::int64_t n, std::int64_t grain, const std::function<void(std::int64_t, std::int64_t)>& body) override;
   std::unique_ptr<Progress> progress(std::string_view stage, std::int64_t total, std::string_view unit) override;
   void check_cancelled() const override;

@@ -155,7 +155,7 @@ TEST_CASE("many processes and threads at once build an entry once", "[fault]") {
   std::vector<std::thread> threads;
   std::atomic<int> waited{0}, good{0};
   for (int i = 0; i < 3; ++i)
-    threads.emplace_back([&] { good += read_file(CacheStore(temp.path).get(key(), build, [&] { ++waited; }) / "value") == "42"; });
+    threads.emplace_back([&] { good += read_file(CacheStore(temp.path).get(key(), build, CacheBuild::kFresh, [&] { ++waited; }) / "value") == "42"; });
   for (std::thread& thread : threads) thread.join();
   for (const pid_t child : children) {
     int status = 1;
@@ -178,7 +178,7 @@ TEST_CASE("whoever waits can be told to stop", "[fault]") {
     });
   });
   while (!begun) std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  CHECK_THROWS_WITH(store.get(key(), [](const fs::path&) {}, [] { throw Error(ErrorKind::kInterrupted, "stopped by the user"); }), "stopped by the user");
+  CHECK_THROWS_WITH(store.get(key(), [](const fs::path&) {}, CacheBuild::kFresh, [] { throw Error(ErrorKind::kInterrupted, "stopped by the user"); }), "stopped by the user");
   done = true;
   builder.join();
   CHECK(store.has(key()));

@@ -14,9 +14,11 @@ namespace oncekit::test {
 class TestWorkspace final : public Workspace {
  public:
   explicit TestWorkspace(int threads = 1) : threads_(threads) {}
-  std::filesystem::path cache(const CacheKey&, const std::function<void(const std::filesystem::path&)>&) override {
+  std::filesystem::path cache(const CacheKey&, const std::function<void(const std::filesystem::path&)>&, CacheBuild) override {
     throw Error(ErrorKind::kRun, "no cache in this test");
   }
+  std::optional<std::filesystem::path> find_cache(const CacheKey&) const override { return std::nullopt; }
+  std::filesystem::path model(std::string_view) const override { throw Error(ErrorKind::kData, "no language models in this test"); }
   void parallel_for(std::int64_t n, std::int64_t grain, const std::function<void(std::int64_t, std::int64_t)>& body) override {
     const std::int64_t chunks = (n + grain - 1) / grain;
     std::vector<std::exception_ptr> errors(static_cast<std::size_t>(chunks));

@@ -17,7 +17,9 @@ using namespace oncekit;
 
 class TestWorkspace final : public Workspace {
  public:
-  std::filesystem::path cache(const CacheKey&, const std::function<void(const std::filesystem::path&)>&) override { return {}; }
+  std::filesystem::path cache(const CacheKey&, const std::function<void(const std::filesystem::path&)>&, CacheBuild) override { return {}; }
+  std::optional<std::filesystem::path> find_cache(const CacheKey&) const override { return std::nullopt; }
+  std::filesystem::path model(std::string_view) const override { return {}; }
   void parallel_for(std::int64_t n, std::int64_t, const std::function<void(std::int64_t, std::int64_t)>& body) override { body(0, n); }
   std::unique_ptr<Progress> progress(std::string_view, std::int64_t, std::string_view) override;
   void check_cancelled() const override;

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -31,6 +32,11 @@ class CacheKey {
   std::string kind_, text_;
 };
 
+/// What a build finds in its folder. kFresh: nothing, ever. kResumable: what an interrupted, failed or killed build of the same key left
+/// there, to go on from. Such a builder keeps a progress file of its own, written when what it speaks of is on the disk, and trusts
+/// nothing that this file does not vouch for.
+enum class CacheBuild { kFresh, kResumable };
+
 /// Progress of one stage. Thread-safe. Ends when destroyed.
 class Progress {
  public:
@@ -43,10 +49,18 @@ class Workspace {
  public:
   virtual ~Workspace();
 
-  /// The folder of a cached result. When absent, `build` fills a fresh folder under a lock, which is renamed into place
-  /// when whole; a build that throws or is killed leaves nothing under the final name. Thread-safe, and safe between processes.
-  virtual std::filesystem::path cache(const CacheKey& key,
-                                      const std::function<void(const std::filesystem::path& folder)>& build) = 0;
+  /// The folder of a cached result. When absent, `build` fills a folder under a lock, which is renamed into place when whole; a build
+  /// that throws or is killed leaves nothing under the final name. The names key.txt and files.tsv in it are the host's.
+  /// Thread-safe, and safe between processes.
+  virtual std::filesystem::path cache(const CacheKey& key, const std::function<void(const std::filesystem::path& folder)>& build,
+                                      CacheBuild mode = CacheBuild::kFresh) = 0;
+
+  /// The folder of a cached result when it stands there whole. Builds nothing and waits for nobody. Thread-safe.
+  virtual std::optional<std::filesystem::path> find_cache(const CacheKey& key) const = 0;
+
+  /// The folder (or .gguf file) of a language model: `name` as a path when there is one, else under --models. Looks no further into it.
+  /// Throws Error(kData) that says where it was looked for and what to put there. Thread-safe.
+  virtual std::filesystem::path model(std::string_view name) const = 0;
 
   /// Runs body(begin, end) over [0, n) in chunks of `grain`, a function of the data only. Blocks; rethrows the first error (in chunk order).
   virtual void parallel_for(std::int64_t n, std::int64_t grain,
