@@ -25,6 +25,7 @@ function(_oncekit_library target header library package)
 endfunction()
 _oncekit_library(pcre2::pcre2 pcre2.h pcre2-8 libpcre2-dev)
 _oncekit_library(sentencepiece::sentencepiece sentencepiece_processor.h sentencepiece libsentencepiece-dev)
+_oncekit_library(sentencepiece::train sentencepiece_trainer.h sentencepiece_train libsentencepiece-dev)
 
 # Headers alone.
 function(_oncekit_header header package)

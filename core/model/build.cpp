@@ -55,4 +55,23 @@ ModelSize model_size(Recommender& model) {
   return size;
 }
 
+std::map<std::string, std::string> model_facts(Recommender& model) {
+  return call_object(model.content(), "facts", [&] { return model.content().facts(); });
+}
+
+void save_for_others(Recommender& model, const std::filesystem::path& folder) {
+  namespace fs = std::filesystem;
+  std::filesystem::path part = folder;
+  part += ".part";
+  fs::remove_all(part);
+  fs::create_directories(part);
+  call_object(model.content(), "save_for_others", [&] { model.content().save_for_others(part); });
+  fs::remove_all(folder);
+  if (fs::is_empty(part)) {
+    fs::remove(part);
+  } else {
+    fs::rename(part, folder);
+  }
+}
+
 }  // namespace oncekit

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <string>
@@ -38,5 +39,10 @@ struct ModelSize {
   std::map<std::string, std::int64_t> groups;        ///< trainable parameters of "lm" and "rest"
 };
 ModelSize model_size(Recommender& model);
+
+/// What the content encoder says of itself for the run record: weights, kernel, cached states.
+std::map<std::string, std::string> model_facts(Recommender& model);
+/// Lets the content encoder write what other tools read (an adapter) into `folder`, made for it; leaves none when there is nothing.
+void save_for_others(Recommender& model, const std::filesystem::path& folder);
 
 }  // namespace oncekit

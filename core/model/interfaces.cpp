@@ -23,6 +23,8 @@ std::vector<ParamGroup> ContentEncoder::groups() {
 
 std::map<std::string, std::string> ContentEncoder::vocabularies() const { return {}; }
 std::map<std::string, std::string> ContentEncoder::frozen() const { return {}; }
+std::map<std::string, std::string> ContentEncoder::facts() const { return {}; }
+void ContentEncoder::save_for_others(const std::filesystem::path&) const {}
 
 Clicks::Padded Clicks::padded() const {
   const std::int64_t samples = batch();

@@ -88,7 +88,8 @@ class Run {
     try {
       stage("data", [&] { session_.load_data(); });
       stage("prepare", [&] { session_.build_model(); });
-      record_["parameters"] = {{"trainable", session_.size().trainable}, {"frozen", session_.size().frozen}};
+      record_["parameters"] = {{"trainable", session_.size().trainable}, {"frozen", session_.size().frozen}, {"groups", session_.size().groups}};
+      if (const auto facts = model_facts(session_.model()); !facts.empty()) record_["content_encoder"] = facts;
       record_["data_counts"] = counts_record(session_.workspace().counts());
       save_record();
       if (session_.run_options().train) stage("train", [&] { train_model(); });
@@ -152,6 +153,7 @@ class Run {
     const DevCheck check = [&](std::int64_t) { return session_.evaluate_split("dev", nullptr); };
     trained_ = train(session_.model(), session_.corpus(), setup, check, session_.workspace());
     has_trained_ = true;
+    save_for_others(session_.model(), folder_.file("adapter"));
   }
 
   void evaluate_model() {

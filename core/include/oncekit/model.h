@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <span>
@@ -52,6 +53,10 @@ class ContentEncoder : public torch::nn::Module {
   virtual std::map<std::string, std::string> vocabularies() const;
   /// Frozen weights and caches that a checkpoint names but does not hold: name -> digest.
   virtual std::map<std::string, std::string> frozen() const;
+  /// What a run record says of it beside options: name -> text, e.g. "kernel" -> "bf16 onednn".
+  virtual std::map<std::string, std::string> facts() const;
+  /// Writes what other tools read, e.g. an adapter in PEFT's layout, into an empty folder that exists. The default writes nothing.
+  virtual void save_for_others(const std::filesystem::path& folder) const;
 };
 
 /// The clicks of B samples, without padding. Click n of sample b, oldest first, is row rows_N[n] of items_UD,

@@ -1,0 +1,336 @@
+// content_encoder of every language model: weights and tokens, cached states, tuned layers, fusion.
+#include <cstring>
+
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/index_select.h>
+#include <ATen/ops/zeros.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <torch/nn/modules/linear.h>
+
+#include "base/files.h"
+#include "cache/digest.h"
+#include "lm/adapter.h"
+#include "lm/config.h"
+#include "lm/layer.h"
+#include "lm/states.h"
+#include "lm/tokens.h"
+#include "lm/toy_model.h"
+#include "oncekit/error.h"
+#include "oncekit/item_text.h"
+#include "oncekit/log.h"
+#include "oncekit/nn.h"
+#include "weights/mapping.h"
+
+namespace oncekit::lm {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr int kStatesVersion = 1;  ///< of the code between a model's files and its cached states
+
+/// U items: their nodes, renumbered, and what is cached of them.
+struct Batch final : ItemBatch {
+  TokenTree tree;
+  std::vector<std::int64_t> path_P, offsets_U1;
+  std::vector<char> states;             ///< [N, D] in the states' type; with pooled states [U, D] float32
+  std::vector<std::int64_t> lasts_U;    ///< last node of each item, -1 without tokens
+};
+
+const char* type_name(at::ScalarType type) { return type == at::kFloat ? "f32" : "bf16"; }
+
+}  // namespace
+
+struct LanguageModelEncoder::State {
+  Options options;
+  std::int64_t width;
+  MakeArchitecture make;
+  ToyModel toy;
+
+  std::unique_ptr<ModelSource> source;
+  std::unique_ptr<Architecture> architecture;
+  at::Device device = at::kCPU;
+  std::int64_t used = 0, cut = 0;  ///< layers used; layers whose states are cached
+  bool final_norm = false;         ///< the last layer is among those used
+  Forest forest;
+  at::ScalarType type = at::kBFloat16;
+  std::shared_ptr<const Mapping> states;  ///< [nodes, D], or [items, D] float32 when `pooled`
+  bool pooled = false;
+  std::map<std::string, std::string> frozen, facts;
+  Tuning tuning;
+
+  std::vector<std::shared_ptr<TunedLayer>> layers;
+  std::shared_ptr<FinalNorm> norm;
+  torch::nn::Linear projection{nullptr};
+  std::shared_ptr<nn::AdditiveAttention> attention;
+
+  std::int64_t model_width() const { return architecture->shape().width; }
+
+  void open(const Items& items, Workspace& workspace);
+  void choose_layers();
+  void read_tokens(const Items& items, Workspace& workspace);
+  void build_cache(Workspace& workspace);
+  CacheKey key(const std::string& kind, const StatesJob& job) const;
+};
+
+// ---- preparation ---------------------------------------------------------------------------------------------------------
+
+void LanguageModelEncoder::State::open(const Items& items, Workspace& workspace) {
+  fs::path path;
+  if (options.weights == "toy") {
+    CacheKey key("toy-model", kStatesVersion);
+    key.add("config", toy.config).add("tokenizer", toy.tokenizer);
+    std::string texts = options.lead;
+    for (std::size_t a = 0; a < options.attributes.size(); ++a)
+      texts.append("\n").append(options.tags.empty() ? options.attributes[a] : options.tags[a]).append("\n").append(items.attribute(options.attributes[a]).bytes());
+    key.add("texts", digest(texts));
+    path = workspace.cache(key, [&](const fs::path& folder) { write_toy_model(folder, toy, make, options, items); });
+  } else {
+    path = workspace.model(options.weights);
+  }
+  source = open_model(path);
+  architecture = make(*model_config(*source));
+  check_tensors(*source, *architecture);
+  device = at::Device(workspace.device());
+  type = options.states == "f32" ? at::kFloat : at::kBFloat16;
+}
+
+void LanguageModelEncoder::State::choose_layers() {
+  const std::int64_t all = architecture->shape().layers;
+  const bool toy_weights = options.weights == "toy";  // a recipe's figures are made for a larger model
+  const auto fit = [&](std::int64_t asked, const char* name) {
+    if (asked <= all) return asked;
+    if (toy_weights) return all;
+    throw Error(ErrorKind::kUsage, fmt::format("{} = {}, but the model has {} layers", name, asked, all), "see config.json of " + display_path(source->path()),
+                std::string("content_encoder.") + name);
+  };
+  used = options.layers == 0 ? all : fit(options.layers, "layers");
+  const std::int64_t tuned = std::min(fit(options.tune_layers, "tune_layers"), used);
+  cut = used - tuned;
+  final_norm = used == all;
+  if (options.layer_cut == "released") {
+    cut = std::max<std::int64_t>(0, cut - 1);
+    if (tuned == 0) final_norm = false;
+  }
+  tuning = {options.tune == "full", options.lora_rank, options.lora_alpha, options.lora_dropout,
+            options.lora_targets.empty() ? architecture->adapter_targets() : options.lora_targets, options.recompute};
+}
+
+void LanguageModelEncoder::State::read_tokens(const Items& items, Workspace& workspace) {
+  const auto tokenizer = source->metadata().is_null() ? open_tokenizer(source->path()) : gguf_tokenizer(source->metadata(), source->path());
+  const Shape& shape = architecture->shape();
+  if (tokenizer->size() > shape.vocabulary)
+    throw Error(ErrorKind::kData, fmt::format("the tokenizer has {} tokens, the model's embeddings {} rows", tokenizer->size(), shape.vocabulary),
+                "tokenizer and weights must come from the same model", display_path(source->path()));
+  PackedText tokens = item_tokens(options, items, *tokenizer, workspace);
+  std::size_t longest = 0;
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    longest = std::max(longest, tokens[i].size());
+    if (tokens[i].empty()) workspace.count("items without a token: their vector is zero", items.ids[i]);
+  }
+  if (shape.positions > 0 && static_cast<std::int64_t>(longest) > shape.positions)
+    throw Error(ErrorKind::kUsage, fmt::format("an item has {} tokens, the model was made for {} at most", longest, shape.positions), "lower max_tokens",
+                "content_encoder.max_tokens");
+  facts["tokens digest"] = digest(std::string_view(reinterpret_cast<const char*>(tokens.ids.data()), tokens.ids.size() * sizeof(std::int32_t)) ) + "-" +
+                           digest(std::string_view(reinterpret_cast<const char*>(tokens.offsets.data()), tokens.offsets.size() * sizeof(std::int64_t)));
+  facts["tokenizer"] = tokenizer->kind() + " " + tokenizer->digest();
+  forest = make_forest(tokens, options.share_prefixes && shape.causal, nodes_a_tree(shape));
+}
+
+CacheKey LanguageModelEncoder::State::key(const std::string& kind, const StatesJob& job) const {
+  CacheKey key(kind, kStatesVersion);
+  key.add("model", source->path().filename().string()).add("weights", source->digest());
+  key.add("lead", options.lead).add("attributes", fmt::format("{}", fmt::join(options.attributes, " ")));
+  key.add("tokens", facts.at("tokens digest")).add("layers", job.layers).add("final norm", std::int64_t{job.finish});
+  key.add("causal", std::int64_t{architecture->shape().causal}).add("shared prefixes", std::int64_t{options.share_prefixes && architecture->shape().causal});
+  key.add("nodes a tree", nodes_a_tree(architecture->shape()));
+  key.add("kernel", kernel_name(job.compute)).add("states", type_name(job.states)).add("device", device.is_cpu() ? "cpu" : "cuda");
+  return key;
+}
+
+void LanguageModelEncoder::State::build_cache(Workspace& workspace) {
+  StatesJob job{*source, *architecture, forest, cut, final_norm && cut == used, Compute::kFloat32, type, workspace.device()};
+  job.compute = options.compute == "auto" ? fastest_compute() : options.compute == "bf16" ? Compute::kBfloat16 : Compute::kFloat32;
+  const bool keep_all = options.keep_pooled == "all";
+  pooled = keep_all && cut == used && options.pooling != "attention";
+  // Mean states serve every layer of the model; the pass that makes them goes through all of it.
+  StatesJob whole = job;
+  whole.layers = architecture->shape().layers;
+  whole.finish = true;
+  const auto tell = [&](const StatesJob& what) {
+    const StatesCost cost = states_cost(what);
+    const double rate = gemm_peak(what.compute, nodes_a_tree(architecture->shape()), architecture->shape().width, 4 * architecture->shape().width, 0.2) * 0.75e9;
+    const auto mib = [](std::int64_t bytes) { return static_cast<double>(bytes) / (1 << 20); };
+    log::info(fmt::format("states of {} items: {} tokens, {} to compute, {} layers; {:.0f} MiB that stay, {:.0f} MiB of disk on the way, about {:.0f} MiB of memory "
+                          "and {:.0f} s ({})", forest.tree_of_item.size(), forest.tokens, forest.nodes(), what.layers, mib(cost.result), mib(cost.disk), mib(cost.memory),
+                          cost.flop / rate, kernel_name(what.compute)));
+    if (cost.memory > workspace.memory_budget())
+      log::warn(fmt::format("one layer needs about {:.0f} MiB, more than the memory budget of {:.0f} MiB", mib(cost.memory), mib(workspace.memory_budget())));
+  };
+  fs::path entry;
+  if (keep_all) {
+    fs::path states_folder;
+    entry = workspace.cache(key("pooled", whole), [&](const fs::path& folder) {
+      tell(whole);
+      build_states(whole, folder, folder, workspace);
+      fs::remove(folder / "states.bin");
+    }, CacheBuild::kResumable);
+  }
+  if (pooled) {
+    const auto file = entry / fmt::format("{}.{:04d}.bin", options.pooling, cut);
+    states = Mapping::open(file);
+    if (cut == whole.layers && !job.finish) throw Error(ErrorKind::kUsage, "layer_cut = \"released\" has no pooled states of the last layer", "set keep_pooled = \"none\"");
+  } else {
+    entry = workspace.cache(key("states", job), [&](const fs::path& folder) {
+      tell(job);
+      build_states(job, folder, {}, workspace);
+    }, CacheBuild::kResumable);
+    states = Mapping::open(entry / "states.bin");
+  }
+  const std::size_t expected = pooled ? forest.tree_of_item.size() * static_cast<std::size_t>(model_width()) * sizeof(float)
+                                      : static_cast<std::size_t>(forest.nodes() * model_width()) * c10::elementSize(type);
+  if (states->size() != expected)
+    throw Error(ErrorKind::kData, fmt::format("the cached states have {} bytes, expected {}", states->size(), expected),
+                "remove the entry (`oncekit cache verify`, `oncekit cache clean`) and run again", display_path(entry));
+  frozen["weights"] = source->digest();
+  frozen["states"] = entry.filename().string();
+  facts["states"] = entry.filename().string();
+  facts["kernel"] = kernel_name(job.compute);
+  facts["weights"] = options.weights;
+}
+
+LanguageModelEncoder::LanguageModelEncoder(Options options, const Dims& dims, MakeArchitecture make, ToyModel toy) : state_(std::make_unique<State>()) {
+  state_->options = std::move(options);
+  state_->width = dims.width;
+  state_->make = std::move(make);
+  state_->toy = std::move(toy);
+}
+
+LanguageModelEncoder::~LanguageModelEncoder() = default;
+
+std::int64_t LanguageModelEncoder::width() const { return state_->width; }
+
+void LanguageModelEncoder::prepare(const Items& items, Workspace& workspace) {
+  State& s = *state_;
+  s.open(items, workspace);
+  s.choose_layers();
+  s.read_tokens(items, workspace);
+  s.build_cache(workspace);
+
+  const std::int64_t first = s.options.layer_cut == "released" ? s.used - std::min(s.options.tune_layers, s.used) : s.cut;
+  std::int64_t adapted = 0;
+  for (std::int64_t layer = first; layer < s.used; ++layer) {
+    s.layers.push_back(register_module("layer_" + std::to_string(layer), std::make_shared<TunedLayer>(*s.source, *s.architecture, layer, s.tuning, s.device)));
+    for (const Tensor& p : s.layers.back()->parameters()) adapted += p.numel();
+  }
+  if (!s.layers.empty() && s.final_norm)
+    s.norm = register_module("final_norm", std::make_shared<FinalNorm>(*s.source, *s.architecture, s.tuning.full, s.device));
+  s.projection = register_module("projection", torch::nn::Linear(s.model_width(), s.width));
+  if (s.options.pooling == "attention")
+    s.attention = register_module("attention", std::make_shared<nn::AdditiveAttention>(s.width, s.options.attention_width > 0 ? s.options.attention_width : s.width));
+  if (!s.layers.empty())
+    log::info(fmt::format("tuned: layers {} to {} of {}, {}: {} trainable parameters", first + 1, s.used, s.architecture->shape().layers,
+                          s.tuning.full ? "all weights" : fmt::format("LoRA rank {} on {}", s.tuning.rank, fmt::join(s.tuning.targets, ", ")), adapted));
+}
+
+// ---- batches -------------------------------------------------------------------------------------------------------------
+
+std::unique_ptr<ItemBatch> LanguageModelEncoder::gather(std::span<const ItemId> ids_U) const {
+  const State& s = *state_;
+  auto batch = std::make_unique<Batch>();
+  batch->ids_U.assign(ids_U.begin(), ids_U.end());
+  const auto width = static_cast<std::size_t>(s.model_width());
+  if (s.pooled) {
+    const std::size_t row = width * sizeof(float);
+    batch->states.resize(ids_U.size() * row);
+    for (std::size_t i = 0; i < ids_U.size(); ++i) {
+      std::memcpy(batch->states.data() + i * row, s.states->data() + static_cast<std::size_t>(ids_U[i]) * row, row);
+      batch->lasts_U.push_back(s.forest.path(ids_U[i]).empty() ? -1 : 0);
+    }
+    return batch;
+  }
+  TokenTree& tree = batch->tree;
+  DistinctTokens nodes(static_cast<std::size_t>(s.forest.nodes()));
+  for (const ItemId id : ids_U) {
+    const std::int64_t base = s.forest.base(id);
+    const TokenTree& stored = s.forest.trees[static_cast<std::size_t>(s.forest.tree_of_item[static_cast<std::size_t>(id)])];
+    std::int64_t own = 0, place = 0;
+    for (const std::int64_t node : s.forest.path(id)) {
+      const std::int64_t row = nodes.row(static_cast<std::int32_t>(base + node));
+      // Ancestors of a known node are known: an item's new nodes are the tail of its path.
+      if (row == tree.nodes()) {
+        tree.tokens_N.push_back(stored.tokens_N[static_cast<std::size_t>(node)]);
+        tree.positions_N.push_back(stored.positions_N[static_cast<std::size_t>(node)]);
+      } else {
+        own = place + 1;
+      }
+      tree.path_P.push_back(row);
+      ++place;
+    }
+    tree.first_own_S.push_back(own);
+    tree.offsets_S1.push_back(static_cast<std::int64_t>(tree.path_P.size()));
+    batch->lasts_U.push_back(place > 0 ? tree.path_P.back() : -1);
+  }
+  const std::size_t row = width * c10::elementSize(s.type);
+  batch->states.resize(nodes.ids().size() * row);
+  for (std::size_t n = 0; n < nodes.ids().size(); ++n)
+    std::memcpy(batch->states.data() + n * row, s.states->data() + static_cast<std::size_t>(nodes.ids()[n]) * row, row);
+  return batch;
+}
+
+Tensor LanguageModelEncoder::encode(const ItemBatch& items) {
+  State& s = *state_;
+  const auto& batch = static_cast<const Batch&>(items);
+  const auto U = static_cast<std::int64_t>(batch.ids_U.size());
+  const at::Device where = s.projection->weight.device();
+  const at::ScalarType type = s.pooled ? at::kFloat : s.type;
+  const std::int64_t rows = s.pooled ? U : batch.tree.nodes();
+  // A copy: autograd keeps its input until the backward pass, and the batch may be gone by then.
+  const Tensor stored = at::from_blob(const_cast<char*>(batch.states.data()), {rows, s.model_width()}, type);
+  Tensor x = where.is_cpu() ? stored.to(at::kFloat, /*non_blocking=*/false, /*copy=*/true) : stored.to(where).to(at::kFloat);
+  if (!s.layers.empty() && rows > 0) {
+    const TokenBatch tokens(batch.tree, s.architecture->shape(), where);
+    for (const auto& layer : s.layers) x = layer->forward(x, tokens);
+    if (s.norm) x = s.norm->forward(x, tokens);
+  }
+  const Tensor z = s.projection->forward(x);
+  const nn::Sequences sequences{batch.tree.path_P, batch.tree.offsets_S1};
+  if (s.attention) return s.attention->forward(z, sequences);
+  if (!s.pooled && s.options.pooling == "mean") return nn::mean(z, sequences);
+  // One row an item; a row of zeros for items without tokens.
+  std::vector<std::int64_t> picked(batch.lasts_U);
+  bool empty = false;
+  for (std::int64_t i = 0; i < U; ++i) {
+    auto& at = picked[static_cast<std::size_t>(i)];
+    if (at < 0) empty = true, at = rows;
+    else if (s.pooled) at = i;
+  }
+  if (s.pooled && !empty) return z;
+  return nn::gather(empty ? at::cat({z, at::zeros({1, s.width}, z.options())}, 0) : z, picked);
+}
+
+// ---- what the core asks --------------------------------------------------------------------------------------------------
+
+std::vector<ParamGroup> LanguageModelEncoder::groups() {
+  ParamGroup model{"lm", {}}, rest{"rest", {}};
+  const auto add = [](ParamGroup& group, const torch::nn::Module& module) {
+    for (const Tensor& p : module.parameters())
+      if (p.requires_grad()) group.parameters.push_back(p);
+  };
+  for (const auto& layer : state_->layers) add(model, *layer);
+  if (state_->norm) add(model, *state_->norm);
+  if (state_->projection) add(rest, *state_->projection);
+  if (state_->attention) add(rest, *state_->attention);
+  return {model, rest};
+}
+
+std::map<std::string, std::string> LanguageModelEncoder::frozen() const { return state_->frozen; }
+std::map<std::string, std::string> LanguageModelEncoder::facts() const { return state_->facts; }
+
+void LanguageModelEncoder::save_for_others(const fs::path& folder) const {
+  if (state_->layers.empty() || state_->tuning.full) return;
+  save_adapter(folder, state_->layers, *state_->architecture, state_->tuning, state_->options.weights);
+}
+
+}  // namespace oncekit::lm

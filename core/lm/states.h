@@ -1,0 +1,48 @@
+// The frozen layers of a model over all items, one layer in memory at a time, and the files that their states become.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "lm/kernels.h"
+#include "lm/tree.h"
+#include "oncekit/language_model.h"
+#include "weights/model_source.h"
+
+namespace oncekit::lm {
+
+/// What to compute. Everything in it must outlive the build.
+struct StatesJob {
+  const ModelSource& source;
+  const Architecture& architecture;
+  const Forest& forest;
+  std::int64_t layers = 0;                    ///< layers [0, layers) are run; 0 = embeddings alone
+  bool finish = false;                        ///< the final norm follows
+  Compute compute = Compute::kFloat32;
+  at::ScalarType states = at::kBFloat16;      ///< type of the states at every layer boundary
+  std::string device = "cpu";
+};
+
+/// What it takes, before it begins.
+struct StatesCost {
+  double flop = 0;                 ///< of linear layers and attention
+  std::int64_t disk = 0;           ///< bytes, two boundaries while it runs
+  std::int64_t result = 0;         ///< bytes that stay
+  std::int64_t memory = 0;         ///< bytes: one layer's weights as read and packed, one batch's values
+};
+StatesCost states_cost(const StatesJob& job);
+
+/// Builds into `folder`: states.bin [nodes, D], row-major, in the states' type, and about.json (figures of the build). Keeps its progress
+/// there too: called again on a folder that a killed or interrupted build left, it goes on and ends with the same bytes. At most one layer, or
+/// ten minutes, are lost. With `pooled` set also writes there, for each boundary l in [0, layers], mean.L.bin and last.L.bin:
+/// float32 [items, D], mean and last of each item's states. Throws Error(kRun) when the disk is full, Error(kInterrupted).
+void build_states(const StatesJob& job, const std::filesystem::path& folder, const std::filesystem::path& pooled, Workspace& workspace);
+
+/// Of a batch's trees, in nodes: a function of the model's width alone.
+std::int64_t nodes_a_tree(const Shape& shape);
+
+/// For tests: called after each tree and at each point where progress is kept, with a name for it.
+std::function<void(const std::string&)>& states_fault_hook();
+
+}  // namespace oncekit::lm

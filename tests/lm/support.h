@@ -1,0 +1,54 @@
+// What the tests of language models share: a workspace in a temporary folder, families, stored references, plain tokens.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bert/bert.h"
+#include "llama/llama.h"
+#include "lm/config.h"
+#include "lm/states.h"
+#include "run/workspace.h"
+#include "weights/safetensors.h"
+
+namespace oncekit::test {
+
+/// A folder that goes away with the test.
+class Scratch {
+ public:
+  Scratch();
+  ~Scratch();
+  const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path fresh(const std::string& name) const;  ///< an empty folder in it
+
+ private:
+  std::filesystem::path path_;
+};
+
+inline HostWorkspace workspace_in(const std::filesystem::path& folder) {
+  WorkspaceOptions options;
+  options.cache = folder;
+  return HostWorkspace(options);
+}
+
+std::unique_ptr<lm::Architecture> make_family(const ModelSource& source, bool causal = true);
+
+/// tests/lm/fixtures/NAME: a tiny model and what transformers makes of it (reference.py).
+struct Stored {
+  explicit Stored(const std::string& name);
+  std::unique_ptr<ModelSource> source;
+  std::unique_ptr<lm::Architecture> architecture;
+  PackedText tokens;
+  SafetensorsFile reference;
+  at::Tensor hidden(std::int64_t layer) const;  ///< [T, D]
+};
+
+/// The cached states of all tokens, place by place, [T, D] float32.
+at::Tensor states_of(const lm::StatesJob& job, const PackedText& tokens, const std::filesystem::path& folder, Workspace& workspace);
+
+/// Root mean square of a - b over that of b.
+double relative_rms(const at::Tensor& a, const at::Tensor& b);
+
+}  // namespace oncekit::test
