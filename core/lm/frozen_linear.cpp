@@ -1,0 +1,217 @@
+// Frozen products on oneDNN's packed weights, called through LibTorch's dispatcher; at::linear where LibTorch has no oneDNN.
+//
+// oneDNN makes one kernel for each number of rows (about 5 ms and 1 to 5 MB each, kept in its cache), so rows are handed over
+// in pieces of few sizes. No piece has one row: that takes another kernel, which sums in another order. So a row's result depends on that
+// row alone, not on its neighbours and not on the threads.
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include <ATen/Context.h>
+#include <ATen/Version.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/randn.h>
+#include <ATen/ops/zeros.h>
+#include <c10/core/GradMode.h>
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/headeronly/version.h>
+
+#include "lm/kernels.h"
+
+namespace oncekit::lm {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::Function;
+using torch::autograd::tensor_list;
+using torch::autograd::Variable;
+using Clock = std::chrono::steady_clock;
+
+constexpr std::int64_t kLargestPiece = 1024, kLeastPiece = 2;
+
+bool cpu_has_avx512_bf16() {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx512bf16") != 0;
+#else
+  return false;
+#endif
+}
+
+bool cpu_has_amx_bf16() {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("amx-bf16") != 0;
+#else
+  return false;
+#endif
+}
+
+bool cpu_has_avx512() {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512vl") != 0 && __builtin_cpu_supports("avx512dq") != 0;
+#else
+  return false;
+#endif
+}
+
+// The dispatcher's entry, or nothing where this LibTorch was built without it.
+template <class Signature>
+std::optional<c10::TypedOperatorHandle<Signature>> find_operator(const char* name) {
+  const auto found = c10::Dispatcher::singleton().findSchema({name, ""});
+  if (!found) return std::nullopt;
+  return found->typed<Signature>();
+}
+
+using Pack = Tensor(const Tensor&, std::optional<std::int64_t>);
+using Multiply = Tensor(const Tensor&, const Tensor&, const std::optional<Tensor>&, std::string_view, c10::List<std::optional<at::Scalar>>,
+                        std::optional<std::string_view>);
+
+const auto& pack_operator() {
+  static const auto found = find_operator<Pack>("mkldnn::_reorder_linear_weight");
+  return found;
+}
+
+const auto& multiply_operator() {
+  static const auto found = find_operator<Multiply>("mkldnn::_linear_pointwise");
+  return found;
+}
+
+bool has_onednn(Compute compute) {
+  return at::hasMKLDNN() && at::globalContext().userEnabledMkldnn() && pack_operator() && multiply_operator() &&
+         (compute == Compute::kFloat32 || cpu_has_avx512());
+}
+
+at::ScalarType type_of(Compute compute) { return compute == Compute::kBfloat16 ? at::kBFloat16 : at::kFloat; }
+
+// A weight [O, I] as the products want it.
+struct Packed {
+  Tensor weight;
+  bool onednn = false;
+  std::int64_t outputs = 0;
+
+  Packed() = default;
+  // The weight is read, never written; a copy in `compute`'s type lives while it is packed, unless it has that type already.
+  Packed(const Tensor& weight_OI, Compute compute) : outputs(weight_OI.size(0)) {
+    const Tensor typed = weight_OI.detach().to(type_of(compute));
+    onednn = typed.device().is_cpu() && typed.numel() > 0 && has_onednn(compute);
+    weight = onednn ? pack_operator()->call(typed, std::nullopt) : typed.contiguous();
+    // A mapped file may be unmapped, and is read only: keep what is ours.
+    if (!onednn && weight.is_alias_of(weight_OI)) weight = weight.clone();
+  }
+
+  Tensor piece(const Tensor& x_NI, const std::optional<Tensor>& bias_O) const { return multiply_operator()->call(x_NI, weight, bias_O, "none", c10::List<std::optional<at::Scalar>>(), ""); }
+
+  // x in the weight's type -> [N, O] in the same type.
+  Tensor multiply(const Tensor& x, const Tensor& bias) const {
+    const c10::NoGradGuard no_grad;
+    if (!onednn) return at::linear(x, weight, bias.defined() ? bias.to(weight.scalar_type()) : bias);
+    const std::optional<Tensor> bias_O = bias.defined() ? std::optional(bias) : std::nullopt;
+    const Tensor x_NI = x.contiguous();
+    const std::int64_t rows = x_NI.size(0), inputs = x_NI.size(1);
+    if (rows == 0) return at::empty({0, outputs}, x_NI.options());
+    std::int64_t size = kLargestPiece;
+    while (size / 2 >= rows && size > kLeastPiece) size /= 2;
+    if (size == rows) return piece(x_NI, bias_O);
+    if (rows < size && size <= 64) {
+      Tensor padded = at::zeros({size, inputs}, x_NI.options());
+      padded.narrow(0, 0, rows).copy_(x_NI);
+      return piece(padded, bias_O).narrow(0, 0, rows);
+    }
+    Tensor out_NO = at::empty({rows, outputs}, x_NI.options());
+    for (std::int64_t at = 0; at < rows;) {
+      size = kLargestPiece;
+      while (size > 64 && size > rows - at) size /= 2;
+      at = std::min(at, rows - size);  // the last piece goes over some rows again
+      out_NO.narrow(0, at, size).copy_(piece(x_NI.narrow(0, at, size), bias_O));
+      at += size;
+    }
+    return out_NO;
+  }
+
+  std::int64_t bytes() const {
+    if (!weight.defined()) return 0;
+    if (!onednn) return static_cast<std::int64_t>(weight.nbytes());
+    static const auto size = find_operator<std::int64_t(const Tensor&)>("mkldnn::_nbytes");
+    return size ? size->call(weight) : weight.numel() * static_cast<std::int64_t>(weight.element_size());
+  }
+};
+
+struct Product : Function<Product> {
+  static Tensor forward(AutogradContext* ctx, const Tensor& x_NI, const Packed& packed, const Packed& transposed, const Tensor& bias) {
+    ctx->saved_data["weight"] = transposed.weight;
+    ctx->saved_data["onednn"] = transposed.onednn;
+    ctx->saved_data["outputs"] = transposed.outputs;
+    return packed.multiply(x_NI.to(packed.weight.scalar_type()), bias).to(at::kFloat);
+  }
+  static tensor_list backward(AutogradContext* ctx, tensor_list grads) {
+    Packed transposed;
+    transposed.weight = ctx->saved_data["weight"].toTensor();
+    transposed.onednn = ctx->saved_data["onednn"].toBool();
+    transposed.outputs = ctx->saved_data["outputs"].toInt();
+    return {transposed.multiply(grads[0].to(at::kFloat), {}), Variable(), Variable(), Variable()};
+  }
+};
+
+std::string onednn_version() {
+  // "Intel(R) MKL-DNN v3.12.0 (Git Hash ...)"
+  const std::string text = at::get_mkldnn_version();
+  const std::size_t at = text.find(" v");
+  return at == std::string::npos ? "" : text.substr(at + 2, text.find(' ', at + 2) - at - 2);
+}
+
+}  // namespace
+
+struct FrozenLinear::State {
+  Packed packed, transposed;
+  Tensor bias_O;
+  bool backward = false;
+};
+
+FrozenLinear::FrozenLinear(const Tensor& weight_OI, const Tensor& bias_O, Compute compute, bool backward) : state_(std::make_shared<State>()) {
+  const c10::NoGradGuard no_grad;
+  state_->packed = Packed(weight_OI, compute);
+  if (backward) state_->transposed = Packed(weight_OI.detach().t(), Compute::kFloat32);
+  if (bias_O.defined()) state_->bias_O = bias_O.detach().to(at::kFloat, false, true);
+  state_->backward = backward;
+}
+
+Tensor FrozenLinear::forward(const Tensor& x_NI) const {
+  const State& state = *state_;
+  if (state.backward) return Product::apply(x_NI, state.packed, state.transposed, state.bias_O);
+  return state.packed.multiply(x_NI.detach().to(state.packed.weight.scalar_type()), state.bias_O);
+}
+
+std::int64_t FrozenLinear::bytes() const { return state_ ? state_->packed.bytes() + state_->transposed.bytes() : 0; }
+
+Compute fastest_compute() { return cpu_has_avx512_bf16() || cpu_has_amx_bf16() ? Compute::kBfloat16 : Compute::kFloat32; }
+
+std::string kernel_name(Compute compute) {
+  const bool bf16 = compute == Compute::kBfloat16;
+  std::string name = bf16 ? "bf16 " : "f32 ";
+  if (!has_onednn(compute)) return name + "libtorch " TORCH_VERSION;
+  name += "onednn " + onednn_version();
+  if (bf16 && cpu_has_amx_bf16()) return name + " amx_bf16, libtorch " TORCH_VERSION;
+  if (bf16 && cpu_has_avx512_bf16()) return name + " avx512_bf16, libtorch " TORCH_VERSION;
+  return name + (cpu_has_avx512() ? " avx512" : " avx2 or less") + ", libtorch " TORCH_VERSION;
+}
+
+double gemm_peak(Compute compute, std::int64_t m, std::int64_t k, std::int64_t n, double seconds) {
+  const c10::NoGradGuard no_grad;
+  const Packed packed(at::randn({n, k}), compute);
+  const Tensor x = at::randn({m, k}).to(type_of(compute));
+  const auto once = [&] {
+    const auto begin = Clock::now();
+    packed.onednn ? packed.piece(x, std::nullopt) : at::linear(x, packed.weight);
+    return std::chrono::duration<double>(Clock::now() - begin).count();
+  };
+  once();  // makes the kernel
+  const auto end = Clock::now() + std::chrono::duration<double>(seconds);
+  double best = once();
+  while (Clock::now() < end) best = std::min(best, once());
+  return 2.0 * static_cast<double>(m) * static_cast<double>(k) * static_cast<double>(n) / best * 1e-9;
+}
+
+}  // namespace oncekit::lm

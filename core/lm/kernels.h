@@ -1,0 +1,67 @@
+// What a language model's layers are made of, fast on this CPU, each with a plain twin made of tensor operations.
+//
+// Shapes: N nodes (tokens, see tree.h), D model width, I and O inputs and outputs of a linear layer, H heads, G key-value heads (H divisible by
+// G), W head width, F width of the feed-forward layer. Inputs are float32 or bfloat16; sums are kept in float32. On the CPU these run as
+// kernels of our own, on another device as the plain twins. Gradients flow in float32; all are deterministic on any number of
+// threads. Nothing here draws random numbers.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include <ATen/core/Tensor.h>
+
+#include "lm/tree.h"
+
+namespace oncekit::lm {
+
+using at::Tensor;
+
+/// Scaled dot-product attention along the paths of a tree: node n, at place j of the path of the sequence that owns it, looks at
+/// the nodes at places 0..j of that path (causal), or at all of them. q_NHW, k_NGW, v_NGW -> [N, H, W].
+Tensor attend(const Tensor& q_NHW, const Tensor& k_NGW, const Tensor& v_NGW, const TokenTree& tree, bool causal, double scale);
+
+/// x / sqrt(mean(x^2) + eps) * weight over the last dimension (Zhang and Sennrich 2019). The result has x's type.
+Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps);
+
+/// silu(gate) * up, silu(x) = x / (1 + exp(-x)) (Shazeer 2020). [N, F] each.
+Tensor swiglu(const Tensor& gate_NF, const Tensor& up_NF);
+
+/// Rotary positions (Su et al. 2021) in Hugging Face's order: feature f is paired with f + W/2. cos_NW2 and sin_NW2 are float32 [N, W/2].
+Tensor rotate(const Tensor& x_NHW, const Tensor& cos_NW2, const Tensor& sin_NW2);
+
+namespace plain {
+Tensor attend(const Tensor& q_NHW, const Tensor& k_NGW, const Tensor& v_NGW, const TokenTree& tree, bool causal, double scale);
+Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps);
+Tensor swiglu(const Tensor& gate_NF, const Tensor& up_NF);
+Tensor rotate(const Tensor& x_NHW, const Tensor& cos_NW2, const Tensor& sin_NW2);
+}  // namespace plain
+
+/// How frozen products are computed on this CPU: a pure function of its features.
+enum class Compute { kFloat32, kBfloat16 };
+/// bf16 where the CPU has avx512_bf16 or amx_bf16, f32 else.
+Compute fastest_compute();
+/// "f32 mkl 3.7.1", "bf16 onednn avx512_bf16", ...: goes into cache keys and run records.
+std::string kernel_name(Compute compute);
+
+/// A frozen linear layer y = x W^T + b, its weight packed once for the matrix product.
+class FrozenLinear {
+ public:
+  FrozenLinear() = default;
+  /// weight_OI of any floating type, bias_O may be undefined. With `backward` gradients reach x (never the weight).
+  FrozenLinear(const Tensor& weight_OI, const Tensor& bias_O, Compute compute, bool backward = false);
+  /// [N, I] -> [N, O]; the result is bfloat16 with Compute::kBfloat16 and no backward, float32 else.
+  Tensor forward(const Tensor& x_NI) const;
+  std::int64_t bytes() const;  ///< memory that the packed weight takes
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+/// GFLOP/s of the fastest product of this machine with packed weights, [m, k] x [k, n], measured now (best of some repetitions in
+/// about `seconds`): what benchmarks report their share of, and what estimates are made from.
+double gemm_peak(Compute compute, std::int64_t m, std::int64_t k, std::int64_t n, double seconds = 0.3);
+
+}  // namespace oncekit::lm
