@@ -1,11 +1,15 @@
 #include "weights/mapping.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <vector>
+
+#include <ATen/ops/from_blob.h>
 
 #include "oncekit/error.h"
 
@@ -27,7 +31,7 @@ std::shared_ptr<const Mapping> Mapping::open(const std::filesystem::path& path) 
   const auto size = static_cast<std::size_t>(info.st_size);
   void* data = nullptr;
   if (size > 0) {
-    data = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, fd, 0);
+    data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
     if (data == MAP_FAILED) {
       const Error error = fail("cannot be mapped");
       ::close(fd);
@@ -42,6 +46,39 @@ Mapping::Mapping(std::filesystem::path path, char* data, std::size_t size) : pat
 
 Mapping::~Mapping() {
   if (data_ != nullptr) ::munmap(data_, size_);
+}
+
+void Mapping::give_back(std::uint64_t offset, std::uint64_t bytes) const noexcept {
+  if (bytes == 0 || offset >= size_) return;
+  // Rounded outwards: a neighbour's pages at the edges are read again when they are needed.
+  static const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  const std::uint64_t begin = offset / page * page;
+  ::madvise(data_ + begin, std::min<std::uint64_t>(offset + bytes, size_) - begin, MADV_DONTNEED);
+}
+
+at::Tensor mapped_tensor(std::shared_ptr<const Mapping> file, std::uint64_t offset, at::ScalarType type, at::IntArrayRef shape,
+                         at::IntArrayRef strides) {
+  const auto options = at::TensorOptions().dtype(type);
+  const std::uint64_t element = c10::elementSize(type);
+  std::uint64_t bytes = element;
+  for (std::size_t i = 0; i < shape.size(); ++i) {
+    if (shape[i] == 0) bytes = 0;
+    if (bytes != 0) bytes += static_cast<std::uint64_t>(shape[i] - 1) * static_cast<std::uint64_t>(strides[i]) * element;
+  }
+  const char* at = file->data() + offset;
+  if (bytes == 0 || reinterpret_cast<std::uintptr_t>(at) % element != 0) {
+    auto copy = std::make_shared<std::vector<std::uint64_t>>(bytes / 8 + 1);
+    if (bytes != 0) std::memcpy(copy->data(), at, bytes);
+    return at::from_blob(copy->data(), shape, strides, [copy](void*) {}, options);
+  }
+  const auto release = [file, offset, bytes](void*) { file->give_back(offset, bytes); };
+  return at::from_blob(const_cast<char*>(at), shape, strides, release, options);
+}
+
+at::Tensor mapped_tensor(std::shared_ptr<const Mapping> file, std::uint64_t offset, at::ScalarType type, at::IntArrayRef shape) {
+  std::vector<std::int64_t> strides(shape.size(), 1);
+  for (std::size_t i = shape.size(); i-- > 1;) strides[i - 1] = strides[i] * std::max<std::int64_t>(shape[i], 1);
+  return mapped_tensor(std::move(file), offset, type, shape, strides);
 }
 
 }  // namespace oncekit

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include <ATen/ops/from_blob.h>
 #include <fmt/format.h>
 
 #include "base/files.h"
@@ -144,12 +143,7 @@ at::Tensor read_npy(const std::filesystem::path& path) {
   } else {
     for (std::size_t i = strides.size(); i-- > 1;) strides[i - 1] = strides[i] * header.shape[i];
   }
-  const auto options = at::TensorOptions().dtype(known->type);
-  if (data % element == 0) return at::from_blob(file->data() + data, header.shape, strides, [file](void*) {}, options).contiguous();
-  // An odd header length: data that cannot be used in place.
-  auto copy = std::make_shared<std::vector<std::uint64_t>>(size / 8 + 1);
-  std::memcpy(copy->data(), file->data() + data, size);
-  return at::from_blob(copy->data(), header.shape, strides, [copy](void*) {}, options).contiguous();
+  return mapped_tensor(file, data, known->type, header.shape, strides).contiguous();
 }
 
 void write_npy(const std::filesystem::path& path, const at::Tensor& tensor) {

@@ -8,12 +8,12 @@
 #include <set>
 #include <unistd.h>
 
-#include <ATen/ops/from_blob.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "oncekit/error.h"
 #include "weights/mapping.h"
+#include "weights/tensor_file.h"
 
 static_assert(std::endian::native == std::endian::little, "safetensors files are little-endian and mapped as they are");
 
@@ -33,13 +33,6 @@ constexpr TypeName kTypes[] = {
     {"F64", at::kDouble}, {"F32", at::kFloat}, {"F16", at::kHalf},   {"BF16", at::kBFloat16}, {"I64", at::kLong},
     {"I32", at::kInt},    {"I16", at::kShort}, {"I8", at::kChar},    {"U8", at::kByte},       {"BOOL", at::kBool},
 };
-
-// A name from the file as it may stand in a message.
-std::string shown(const std::string& name) {
-  std::string text = "'";
-  for (const char c : name.substr(0, 80)) text += static_cast<unsigned char>(c) < 32 || c == 127 ? '?' : c;
-  return text + (name.size() > 80 ? "...'" : "'");
-}
 
 struct Entry {
   at::ScalarType type;
@@ -63,9 +56,7 @@ struct SafetensorsFile::State {
     if (found != entries.end()) return found->second;
     std::vector<std::string> names;
     for (const auto& [known, ignored] : entries) names.push_back(known);
-    const std::string near = nearest_name(name, names);
-    throw Error(ErrorKind::kData, "has no tensor '" + name + "' among its " + std::to_string(names.size()),
-                near.empty() ? std::string() : "did you mean '" + near + "'?", mapping->path().string());
+    no_such_tensor(name, names, mapping->path());
   }
   void read_header();
   Entry read_entry(const std::string& name, const json& value, std::uint64_t bytes) const;
@@ -73,7 +64,7 @@ struct SafetensorsFile::State {
 
 Entry SafetensorsFile::State::read_entry(const std::string& name, const json& value, std::uint64_t bytes) const {
   const auto field = [&](const char* key) -> const json& {
-    if (!value.is_object() || !value.contains(key)) damaged("tensor " + shown(name) + " has no '" + key + "' in the header");
+    if (!value.is_object() || !value.contains(key)) damaged("tensor " + quoted_name(name) + " has no '" + key + "' in the header");
     return value[key];
   };
   Entry entry{};
@@ -82,31 +73,30 @@ Entry SafetensorsFile::State::read_entry(const std::string& name, const json& va
     return type.get_ref<const std::string&>() == t.name;
   }) : std::end(kTypes);
   if (known == std::end(kTypes)) {
-    throw Error(ErrorKind::kData, "tensor " + shown(name) + " has type " + shown(type.dump()) + "; readable are F64 F32 F16 BF16 I64 I32 I16 I8 U8 BOOL",
+    throw Error(ErrorKind::kData, "tensor " + quoted_name(name) + " has type " + quoted_name(type.dump()) + "; readable are F64 F32 F16 BF16 I64 I32 I16 I8 U8 BOOL",
                 "convert it, e.g. to F32", mapping->path().string());
   }
   entry.type = known->type;
   const json& shape = field("shape");
-  if (!shape.is_array()) damaged("tensor " + shown(name) + " has a shape that is no list");
-  std::uint64_t size = c10::elementSize(entry.type);
-  for (const json& n : shape) {
-    if (!n.is_number_unsigned() || __builtin_mul_overflow(size, n.get<std::uint64_t>(), &size) || n.get<std::uint64_t>() > INT64_MAX) {
-      damaged("tensor " + shown(name) + " has the impossible shape " + shape.dump().substr(0, 80));
-    }
-    entry.shape.push_back(n.get<std::int64_t>());
+  if (!shape.is_array()) damaged("tensor " + quoted_name(name) + " has a shape that is no list");
+  // A size beyond 63 bits becomes a negative one, any other value -1: neither fits.
+  for (const json& n : shape) entry.shape.push_back(n.is_number_unsigned() ? static_cast<std::int64_t>(n.get<std::uint64_t>()) : -1);
+  std::uint64_t size = 0;
+  if (!tensor_bytes(entry.shape, c10::elementSize(entry.type), size)) {
+    damaged("tensor " + quoted_name(name) + " has the impossible shape " + shape.dump().substr(0, 80));
   }
   const json& offsets = field("data_offsets");
   if (!offsets.is_array() || offsets.size() != 2 || !offsets[0].is_number_unsigned() || !offsets[1].is_number_unsigned()) {
-    damaged("tensor " + shown(name) + " has data_offsets that are not two numbers: " + offsets.dump().substr(0, 80));
+    damaged("tensor " + quoted_name(name) + " has data_offsets that are not two numbers: " + offsets.dump().substr(0, 80));
   }
   entry.begin = offsets[0].get<std::uint64_t>();
   entry.end = offsets[1].get<std::uint64_t>();
   if (entry.begin > entry.end || entry.end > bytes) {
     damaged(fmt::format("tensor {} should lie at bytes {} to {} of the data (byte offset {} of the file), but the file holds {} bytes of data",
-                        shown(name), entry.begin, entry.end, data + entry.begin, bytes));
+                        quoted_name(name), entry.begin, entry.end, data + entry.begin, bytes));
   }
   if (entry.end - entry.begin != size) {
-    damaged(fmt::format("tensor {} of type {} and shape {} takes {} bytes, but the header gives it {} (byte offset {} of the file)", shown(name),
+    damaged(fmt::format("tensor {} of type {} and shape {} takes {} bytes, but the header gives it {} (byte offset {} of the file)", quoted_name(name),
                         known->name, shape.dump(), size, entry.end - entry.begin, data + entry.begin));
   }
   return entry;
@@ -132,7 +122,7 @@ void SafetensorsFile::State::read_header() {
     damaged(std::string("has a header that is no JSON: ") + e.what());
   }
   if (!header.is_object()) damaged("has a header that is no JSON object");
-  if (!twice.empty()) damaged("names tensor " + shown(twice) + " twice in the header");
+  if (!twice.empty()) damaged("names tensor " + quoted_name(twice) + " twice in the header");
 
   const std::uint64_t bytes = mapping->size() - data;
   std::vector<std::pair<const Entry*, const std::string*>> order;
@@ -140,7 +130,7 @@ void SafetensorsFile::State::read_header() {
     if (name == "__metadata__") {
       if (!value.is_object()) damaged("has __metadata__ that is no JSON object");
       for (const auto& [key, text] : value.items()) {
-        if (!text.is_string()) damaged("has metadata " + shown(key) + " that is no text");
+        if (!text.is_string()) damaged("has metadata " + quoted_name(key) + " that is no text");
         metadata[key] = text.get<std::string>();
       }
       continue;
@@ -155,7 +145,7 @@ void SafetensorsFile::State::read_header() {
   std::uint64_t next = 0;
   for (const auto& [entry, name] : order) {
     if (entry->begin != next) {
-      damaged(fmt::format("tensor {} begins at byte {} of the data, expected {} (byte offset {} of the file): tensors overlap or leave a hole", shown(*name),
+      damaged(fmt::format("tensor {} begins at byte {} of the data, expected {} (byte offset {} of the file): tensors overlap or leave a hole", quoted_name(*name),
                           entry->begin, next, data + entry->begin));
     }
     next = entry->end;
@@ -176,6 +166,7 @@ const std::filesystem::path& SafetensorsFile::path() const noexcept { return sta
 const std::map<std::string, std::string>& SafetensorsFile::metadata() const noexcept { return state_->metadata; }
 bool SafetensorsFile::contains(const std::string& name) const noexcept { return state_->entries.count(name) != 0; }
 std::vector<std::int64_t> SafetensorsFile::shape(const std::string& name) const { return state_->entry(name).shape; }
+at::ScalarType SafetensorsFile::type(const std::string& name) const { return state_->entry(name).type; }
 
 std::vector<std::string> SafetensorsFile::names() const {
   std::vector<std::string> names;
@@ -185,15 +176,7 @@ std::vector<std::string> SafetensorsFile::names() const {
 
 at::Tensor SafetensorsFile::tensor(const std::string& name) const {
   const Entry& entry = state_->entry(name);
-  const auto options = at::TensorOptions().dtype(entry.type);
-  char* at = state_->mapping->data() + state_->data + entry.begin;
-  if (reinterpret_cast<std::uintptr_t>(at) % c10::elementSize(entry.type) != 0) {
-    // A header of odd length: such data cannot be used in place.
-    auto copy = std::make_shared<std::vector<std::uint64_t>>((entry.end - entry.begin + 7) / 8 + 1);
-    std::memcpy(copy->data(), at, entry.end - entry.begin);
-    return at::from_blob(copy->data(), entry.shape, [copy](void*) {}, options);
-  }
-  return at::from_blob(at, entry.shape, [mapping = state_->mapping](void*) {}, options);
+  return mapped_tensor(state_->mapping, state_->data + entry.begin, entry.type, entry.shape);
 }
 
 std::vector<std::pair<std::string, at::Tensor>> SafetensorsFile::tensors() const {

@@ -25,9 +25,10 @@ class SafetensorsFile {
   bool contains(const std::string& name) const noexcept;
   /// Throws Error(kData) naming the nearest tensor when there is none of this name.
   std::vector<std::int64_t> shape(const std::string& name) const;
+  at::ScalarType type(const std::string& name) const;
 
-  /// A view of the mapping, which it keeps alive; no copy is made. Element-aligned only: clone() what is computed with often, so
-  /// that the same storage alignment gives the same bits. Writing into it changes neither the file nor another process's view.
+  /// A view of the mapping, which it keeps alive; no copy is made, and writing into it kills the process. Element-aligned only:
+  /// clone() what is computed with often, so that the same storage alignment gives the same bits.
   /// Throws Error(kData) naming the nearest tensor when there is none of this name.
   at::Tensor tensor(const std::string& name) const;
   /// All of them, sorted by name, as views.
