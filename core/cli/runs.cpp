@@ -1,12 +1,18 @@
-// oncekit runs ls, show.
+// oncekit runs ls, show, compare.
 #include <cmath>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <unistd.h>
+
 #include "base/files.h"
 #include "cli/commands.h"
+#include "oncekit/error.h"
+#include "oncekit/log.h"
+#include "report/table.h"
 #include "run/pipeline.h"
+#include "sweep/rows.h"
 
 namespace oncekit {
 namespace {
@@ -63,10 +69,36 @@ void show(Context& context, const std::string& name) {
   if (!run.results.empty()) context.out << "\n" << results_table(run.results, false);
 }
 
+struct CompareFlags {
+  std::vector<std::string> names, columns, metrics;
+  std::string against;
+  bool markdown = false, csv = false, latex = false;
+};
+
+void compare(Context& context, const CompareFlags& flags) {
+  const GatheredRows gathered = gather_rows(context.out_folder, flags.names);
+  for (const std::string& note : gathered.notes) log::warn(note);
+  if (gathered.rows.size() < 2)
+    throw Error(ErrorKind::kUsage, gathered.rows.empty() ? "there are no finished runs here" : "all these runs are one row: they differ in nothing but the seed",
+                "name runs of another recipe, point or value too");
+  const std::size_t against = flags.against.empty() ? 0 : find_row(gathered, flags.against);
+  std::string title;
+  for (const std::string& name : flags.names) title += (title.empty() ? "" : ", ") + (name.find('/') == std::string::npos ? name : std::filesystem::path(name).lexically_normal().string());
+  ResultsTable table = make_table(title, gathered.rows, flags.columns);
+  BootstrapOptions options;
+  options.threads = context.threads;
+  table.differences = compare_groups(gathered.rows, against, flags.metrics, options);
+  context.out << (context.json    ? as_json(table)
+                  : flags.markdown ? as_markdown(table)
+                  : flags.csv      ? as_csv(table)
+                  : flags.latex    ? as_latex(table)
+                                   : as_text(table, isatty(STDOUT_FILENO) && !std::getenv("NO_COLOR")));
+}
+
 }  // namespace
 
 void add_runs(CLI::App& app, Context& context) {
-  CLI::App* command = app.add_subcommand("runs", "list and show runs");
+  CLI::App* command = app.add_subcommand("runs", "list, show and compare runs");
   command->require_subcommand(1);
   CLI::App* ls = command->add_subcommand("ls", "all runs, oldest first");
   ls->add_option("--out", context.out_folder, "folder of the runs")->type_name("DIR")->capture_default_str();
@@ -80,6 +112,20 @@ void add_runs(CLI::App& app, Context& context) {
   context.add_json(*one);
   examples(*one, {"oncekit runs show", "oncekit runs show last --json"});
   one->callback([name, &context] { show(context, *name); });
+  auto flags = std::make_shared<CompareFlags>();
+  CLI::App* many = command->add_subcommand("compare", "runs or sweeps as one table, with differences: runs that differ in the seed alone are one row");
+  many->add_option("runs", flags->names, "runs (folder, name, end of a name, or last), sweeps, folders that hold runs")->required()->type_name("RUN|SWEEP ...");
+  many->add_option("--against", flags->against, "differences to this row: its label, or one of the runs named (default: the first)")->type_name("ROW");
+  many->add_option("--metrics", flags->metrics, "of the differences (default: auc)")->type_name("NAME,NAME")->delimiter(',')->allow_extra_args(false);
+  many->add_option("--columns", flags->columns, "of the table: result names, e.g. test/auc,test/cold/auc")->type_name("NAME,NAME")->delimiter(',')->allow_extra_args(false);
+  many->add_option("--out", context.out_folder, "folder of the runs")->type_name("DIR")->capture_default_str();
+  many->add_option("--threads", context.threads, "CPU threads; 0 = all cores")->check(CLI::NonNegativeNumber)->capture_default_str();
+  CLI::Option* markdown = many->add_flag("--markdown", flags->markdown, "print Markdown");
+  CLI::Option* csv = many->add_flag("--csv", flags->csv, "print CSV")->excludes(markdown);
+  many->add_flag("--latex", flags->latex, "print LaTeX")->excludes(markdown)->excludes(csv);
+  context.add_json(*many);
+  examples(*many, {"oncekit runs compare RUN_A RUN_B --against RUN_B", "oncekit runs compare runs/sweeps/A runs/sweeps/B --latex"});
+  many->callback([flags, &context] { compare(context, *flags); });
 }
 
 }  // namespace oncekit

@@ -12,9 +12,10 @@ namespace {
 
 struct SweepFlags {
   std::string recipe;
-  std::vector<std::string> overrides, points, columns;
+  std::vector<std::string> overrides, points, columns, metrics;
+  std::string against;
   double minutes = 0;
-  bool demo = false, list = false, fresh = false;
+  bool demo = false, list = false, fresh = false, differences = false;
 };
 
 // What a job's process must be told again.
@@ -40,17 +41,25 @@ void add_sweep(CLI::App& app, Context& context) {
   command->add_option("--point", flags->points, "this named point alone; may be given several times")->type_name("NAME")->allow_extra_args(false);
   command->add_option("--minutes", flags->minutes, "time limit of one job; 0 = none")->check(CLI::NonNegativeNumber)->capture_default_str();
   command->add_option("--columns", flags->columns, "of the table: result names, e.g. test/auc,test/cold/auc")->type_name("NAME,NAME")->delimiter(',')->allow_extra_args(false);
+  command->add_option("--against", flags->against, "differences of all rows to this one: a row's label or a point's name")->type_name("ROW");
+  command->add_flag("--differences", flags->differences, "differences to the first row, or to [sweep] against");
+  command->add_option("--metrics", flags->metrics, "of the differences (default: auc)")->type_name("NAME,NAME")->delimiter(',')->allow_extra_args(false);
   command->add_flag("--list", flags->list, "print the jobs and run nothing");
   command->add_flag("--fresh", flags->fresh, "run everything anew, finished points too");
   command->add_flag("--demo", flags->demo, "toy data, tiny models, the real code path");
   context.add_compute(*command);
   context.add_json(*command);
-  examples(*command, {"oncekit sweep recipes/mind/nrms.toml --demo run.seed=1,2,3 --list", "oncekit sweep recipes/mind/nrms.toml --demo run.seed=1,2 train.lr=1e-3,3e-3"});
+  examples(*command, {"oncekit sweep recipes/mind/nrms.toml --demo run.seed=1,2,3 --list", "oncekit sweep recipes/mind/nrms.toml --demo run.seed=1,2 train.lr=1e-3,3e-3",
+                      "oncekit sweep recipes/mind/nrms.toml --demo run.seed=1,2 train.lr=1e-3,3e-3 --against train.lr=3e-3"});
   command->callback([flags, &context] {
     SweepRequest request;
     request.recipe = {context.recipe_file(flags->recipe), flags->overrides, "", flags->demo};
     request.points = flags->points;
     request.columns = flags->columns;
+    if (!flags->against.empty()) request.against = flags->against;
+    request.differences = flags->differences;
+    request.metrics = flags->metrics;
+    request.threads = context.threads;
     request.out = context.out_folder;
     request.limit_minutes = flags->minutes;
     request.fresh = flags->fresh;
@@ -60,6 +69,9 @@ void add_sweep(CLI::App& app, Context& context) {
     request.command = {"oncekit", "sweep", flags->recipe};
     request.command.insert(request.command.end(), flags->overrides.begin(), flags->overrides.end());
     for (const std::string& point : flags->points) request.command.insert(request.command.end(), {"--point", point});
+    if (!flags->against.empty()) request.command.insert(request.command.end(), {"--against", flags->against});
+    if (flags->differences) request.command.push_back("--differences");
+    for (const std::string& metric : flags->metrics) request.command.insert(request.command.end(), {"--metrics", metric});
     if (flags->demo) request.command.push_back("--demo");
     (void)context.workspace_options();  // a wrong --device is said before the first job; sets --quiet
     const SweepPlan plan = plan_sweep(request, context.tables(), context.plugins());

@@ -7,7 +7,6 @@
 
 #include <fmt/format.h>
 
-#include "base/files.h"
 #include "evaluate/context.h"
 #include "oncekit/error.h"
 
@@ -188,13 +187,6 @@ void fill_table(const State& state, const Impressions& impressions, bool by_user
   table.in_slice = std::move(t.in_slice);
 }
 
-std::string csv_field(const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
-  std::string quoted = "\"";
-  for (char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return quoted + '"';
-}
-
 }  // namespace
 
 Metrics evaluate(const EvaluationContext& context, const Impressions& impressions, std::span<const float> scores, GroupTable* groups) {
@@ -303,23 +295,6 @@ Metrics evaluate_catalogue(const EvaluationContext& context, const Impressions& 
     const std::vector<float> all = score(part);
     std::copy(all.begin(), all.end(), scores.begin());
   }, groups);
-}
-
-void write_groups(const GroupTable& groups, const std::filesystem::path& file) {
-  std::string text = "group,user";
-  for (const std::string& name : groups.metrics) text += ',' + name;
-  for (const std::string& name : groups.slices) text += ',' + name;
-  text += '\n';
-  for (std::size_t g = 0; g < groups.size(); ++g) {
-    text += csv_field(groups.ids[g]) + ',' + csv_field(groups.users[g]);
-    for (std::size_t m = 0; m < groups.metrics.size(); ++m) {
-      const double value = groups.values[g * groups.metrics.size() + m];
-      text += std::isnan(value) ? std::string(",") : fmt::format(",{}", value);
-    }
-    for (std::size_t s = 0; s < groups.slices.size(); ++s) text += groups.in_slice[g * groups.slices.size() + s] ? ",1" : ",0";
-    text += '\n';
-  }
-  write_file(file, text);
 }
 
 }  // namespace oncekit

@@ -64,5 +64,7 @@ std::vector<float> rank_untrained(const EvaluationContext& context, const std::s
 
 /// per_group.csv: id, user, metrics, slices.
 void write_groups(const GroupTable& groups, const std::filesystem::path& file);
+/// The same back, to the same bits. Throws Error(kData) with file and line when it is absent or damaged.
+GroupTable read_groups(const std::filesystem::path& file);
 
 }  // namespace oncekit

@@ -1,4 +1,5 @@
-// [sweep]: dotted keys, each with a list of values; every key and value is checked before the first job starts.
+// [sweep]: dotted keys, each with a list of values; every key and value is checked before the first job starts. One key is no axis:
+// `against`, a text.
 #include <algorithm>
 
 #include "recipe/resolve.h"
@@ -115,6 +116,13 @@ void resolve_sweep(const ResolveInput& input, Resolved& resolved, Problems& prob
   if (!table || !table->is(Node::Type::kTable)) return;
   Sweep sweep(input, problems, *table);
   for (const auto& [key, node] : table->entries) {
+    if (key == "against") {  // no axis: the row that others are compared with; its name is known once the rows are
+      if (!node.is(Node::Type::kString) || node.text().empty())
+        problems.add("'against' in [sweep] is " + describe(node), "it must be a row's label or a point's name, in quotes", place(node.origin));
+      else
+        resolved.sweep.emplace_back(key, std::vector<std::string>{node.text()});
+      continue;
+    }
     if (!node.is(Node::Type::kArray) || node.items.empty()) {
       problems.add("'" + key + "' in [sweep] is " +
                        (node.items.empty() && node.is(Node::Type::kArray) ? "an empty list" : describe(node)),

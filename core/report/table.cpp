@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <functional>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -101,6 +102,13 @@ void add_rankers(const std::vector<RunGroup>& groups, ResultsTable& table) {
   }
 }
 
+// Results that were had by a leak say so wherever the row is named.
+std::string honest_label(const RunGroup& group) {
+  for (const ResultList& results : group.results)
+    if (std::any_of(results.begin(), results.end(), [](const auto& r) { return r.first.starts_with(kLeaky); })) return "leaky: " + group.label;
+  return group.label;
+}
+
 bool shows_time(const ResultsTable& table, const std::string& key) {
   return std::any_of(table.rows.begin(), table.rows.end(), [&](const TableRow& row) { return row.cells.count(key); });
 }
@@ -110,8 +118,9 @@ struct Extra {
 };
 constexpr Extra kExtras[] = {{"time/total_s", "seconds"}, {"memory/peak_mib", "peak MiB"}};
 
-// The table as strings, header first. Column titles drop the split when all share it.
-std::vector<std::vector<std::string>> cells_of(const ResultsTable& table) {
+}  // namespace
+
+std::vector<std::vector<std::string>> as_grid(const ResultsTable& table) {
   std::string split;
   for (const std::string& column : table.columns) {
     const std::string own = column.substr(0, column.find('/') + 1);
@@ -147,6 +156,8 @@ std::vector<std::vector<std::string>> cells_of(const ResultsTable& table) {
   return grid;
 }
 
+namespace {
+
 std::size_t width(const std::string& text) {
   return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
 }
@@ -156,6 +167,23 @@ std::string csv_field(const std::string& text) {
   std::string quoted = "\"";
   for (char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
   return quoted + '"';
+}
+
+// Results that some row has a difference in, e.g. "test/new/auc".
+std::vector<std::string> difference_names(const ResultsTable& table) {
+  std::vector<std::string> names;
+  if (table.differences)
+    for (const RowDifferences& row : table.differences->rows)
+      for (const Difference& cell : row.cells) add_unique(names, cell.name());
+  return names;
+}
+
+// Nothing where there is none to tell.
+const Difference* difference_of(const ResultsTable& table, const TableRow& row, const std::string& name) {
+  if (!table.differences || row.group < 0) return nullptr;
+  for (const Difference& cell : table.differences->rows[static_cast<std::size_t>(row.group)].cells)
+    if (cell.name() == name && cell.why.empty()) return &cell;
+  return nullptr;
 }
 
 std::vector<std::string> all_names(const ResultsTable& table) {
@@ -192,16 +220,13 @@ ResultsTable make_table(const std::string& title, const std::vector<RunGroup>& g
   table.columns = columns.empty() ? default_columns(groups) : columns;
   for (const RunGroup& group : groups) {
     TableRow row;
+    row.group = &group - groups.data();
     row.label = group.label;
     row.values = group.values;
     row.cells = statistics(group.results);
     row.seeds = group.results.size() == group.wanted ? std::to_string(group.wanted) : fmt::format("{} of {}", group.results.size(), group.wanted);
     if (group.results.empty()) row.note = "no finished run";
-    for (const ResultList& results : group.results)
-      if (std::any_of(results.begin(), results.end(), [](const auto& r) { return r.first.starts_with(kLeaky); })) {
-        row.label = "leaky: " + group.label;
-        break;
-      }
+    row.label = honest_label(group);
     table.rows.push_back(std::move(row));
     if (group.paper.empty() || group.paper_numbers.empty()) continue;
     TableRow paper;
@@ -216,45 +241,74 @@ ResultsTable make_table(const std::string& title, const std::vector<RunGroup>& g
   return table;
 }
 
+Differences compare_groups(const std::vector<RunGroup>& groups, std::size_t against, const std::vector<std::string>& metrics, const BootstrapOptions& options) {
+  std::vector<DifferenceRow> rows;
+  for (const RunGroup& group : groups)
+    rows.push_back({honest_label(group), group.seeds, [&group](std::size_t run) { return read_groups(group.folders[run] / "per_group.csv"); }});
+  return compare_rows(rows, against, metrics, options);
+}
+
 std::string as_markdown(const ResultsTable& table) {
   const auto escaped = [](const std::string& text) {
     std::string out;
-    for (char c : text) out += c == '|' ? std::string("\\|") : std::string(1, c);
+    for (char c : text) out += c == '|' || c == '*' ? std::string("\\") + c : std::string(1, c);
     return out;
   };
   std::string text = table.title.empty() ? "" : "# " + table.title + "\n\n";
-  const auto grid = cells_of(table);
-  for (std::size_t r = 0; r < grid.size(); ++r) {
-    text += "|";
-    for (const std::string& cell : grid[r]) text += " " + escaped(cell) + " |";
+  const auto add = [&](const std::vector<std::vector<std::string>>& grid) {
+    for (std::size_t r = 0; r < grid.size(); ++r) {
+      text += "|";
+      for (const std::string& cell : grid[r]) text += " " + escaped(cell) + " |";
+      text += "\n";
+      if (r > 0) continue;
+      text += "|---|";
+      for (std::size_t c = 1; c < grid[0].size(); ++c) text += "---:|";
+      text += "\n";
+    }
+  };
+  add(as_grid(table));
+  text += "\nMean ± standard deviation over seeds. Definitions: docs/metrics.md.\n";
+  if (!table.differences) return text;
+  const auto grid = difference_grid(*table.differences);
+  if (grid.size() > 1) {
     text += "\n";
-    if (r > 0) continue;
-    text += "|---|";
-    for (std::size_t c = 1; c < grid[0].size(); ++c) text += "---:|";
-    text += "\n";
+    add(grid);
   }
-  return text + "\nMean ± standard deviation over seeds. Definitions: docs/metrics.md.\n";
+  text += "\n";
+  for (const std::string& note : difference_notes(*table.differences)) text += "- " + escaped(note) + "\n";
+  return text;
 }
 
 std::string as_text(const ResultsTable& table, bool color) {
-  const auto grid = cells_of(table);
-  std::vector<std::size_t> widths(grid[0].size(), 0);
-  for (std::size_t r = 0; r < grid.size(); ++r) {
-    const bool note = r > 0 && !table.rows[r - 1].note.empty();  // runs over the columns behind it
-    for (std::size_t c = 0; c < grid[r].size(); ++c)
-      if (!note || c == 0) widths[c] = std::max(widths[c], width(grid[r][c]));
-  }
-  std::string text;
-  for (std::size_t r = 0; r < grid.size(); ++r) {
-    std::string line = grid[r][0] + std::string(widths[0] - width(grid[r][0]), ' ');
-    if (r > 0 && !table.rows[r - 1].note.empty()) {
-      line += "  " + table.rows[r - 1].note + (table.rows[r - 1].seeds.empty() ? "" : ", seeds " + table.rows[r - 1].seeds);
-    } else {
-      for (std::size_t c = 1; c < grid[r].size(); ++c) line += "  " + std::string(widths[c] - width(grid[r][c]), ' ') + grid[r][c];
+  // The first `left` columns stand to the left, the others to the right; a note runs over the columns behind it.
+  const auto aligned = [&](const std::vector<std::vector<std::string>>& grid, const std::function<bool(std::size_t r)>& note, std::size_t left) {
+    std::vector<std::size_t> widths(grid[0].size(), 0);
+    for (std::size_t r = 0; r < grid.size(); ++r)
+      for (std::size_t c = 0; c < grid[r].size(); ++c)
+        if (!note(r) || c < left) widths[c] = std::max(widths[c], width(grid[r][c]));
+    std::string text;
+    for (std::size_t r = 0; r < grid.size(); ++r) {
+      std::string line;
+      for (std::size_t c = 0; c < grid[r].size(); ++c) {
+        const std::string gap(widths[c] - std::min(widths[c], width(grid[r][c])), ' ');
+        if (c > 0) line += "  ";
+        line += c < left ? grid[r][c] + gap : note(r) ? grid[r][c] : gap + grid[r][c];
+      }
+      line.erase(line.find_last_not_of(' ') + 1);
+      text += color && r == 0 ? "\033[1m" + line + "\033[0m\n" : line + "\n";
     }
-    line.erase(line.find_last_not_of(' ') + 1);
-    text += color && r == 0 ? "\033[1m" + line + "\033[0m\n" : line + "\n";
-  }
+    return text;
+  };
+  auto grid = as_grid(table);
+  const auto note = [&](std::size_t r) { return r > 0 && !table.rows[r - 1].note.empty(); };
+  for (std::size_t r = 1; r < grid.size(); ++r)
+    if (note(r)) grid[r] = {grid[r][0], table.rows[r - 1].note + (table.rows[r - 1].seeds.empty() ? "" : ", seeds " + table.rows[r - 1].seeds)};
+  std::string text = aligned(grid, note, 1);
+  if (!table.differences) return text;
+  const auto differences = difference_grid(*table.differences);
+  if (differences.size() > 1) text += "\n" + aligned(differences, [&](std::size_t r) { return r > 0 && differences[r][2] == "-"; }, 2);
+  text += "\n";
+  for (const std::string& line : difference_notes(*table.differences)) text += line + "\n";
   return text;
 }
 
@@ -267,6 +321,9 @@ std::string as_csv(const ResultsTable& table) {
   for (const std::string& key : keys) text += "," + csv_field(key);
   text += ",seeds";
   for (const std::string& name : names) text += "," + csv_field(name) + "," + csv_field(name + " sd");
+  const std::vector<std::string> differences = difference_names(table);
+  for (const std::string& name : differences)
+    for (const char* column : {"diff", "diff low", "diff high", "diff p", "diff p holm", "diff detectable", "diff star"}) text += "," + csv_field(name + " " + column);
   text += "\n";
   for (const TableRow& row : table.rows) {
     text += csv_field(row.note.empty() ? row.label : row.label + " (" + row.note + ")");
@@ -279,19 +336,42 @@ std::string as_csv(const ResultsTable& table) {
       const auto cell = row.cells.find(name);
       text += cell == row.cells.end() ? std::string(",,") : cell->second.n > 1 ? fmt::format(",{},{}", cell->second.mean, cell->second.deviation) : fmt::format(",{},", cell->second.mean);
     }
+    for (const std::string& name : differences) {
+      const Difference* d = difference_of(table, row, name);
+      text += d ? fmt::format(",{},{},{},{},{},{},{}", d->interval.value, d->interval.low, d->interval.high, d->interval.p, d->holm, d->interval.detectable, d->star ? 1 : 0) : ",,,,,,,";
+    }
     text += "\n";
   }
   return text;
 }
 
+namespace {
+
+nlohmann::ordered_json difference_json(const Difference& d, bool paired) {
+  if (!d.why.empty()) return {{"not_compared", d.why}, {"groups", d.groups}, {"users", d.users}};
+  const Interval& i = d.interval;
+  return {{"difference", i.value}, {"low", i.low}, {"high", i.high}, {"p", i.p}, {"p_holm", d.holm}, {"standard_error", i.error}, {"detectable", i.detectable},
+          {"star", d.star}, {"seeds_paired", paired}, {"groups", d.groups}, {"users", d.users}};
+}
+
+}  // namespace
+
 std::string as_json(const ResultsTable& table) {
   nlohmann::ordered_json json{{"title", table.title}, {"columns", table.columns}, {"rows", nlohmann::ordered_json::array()}};
+  if (table.differences)
+    json["differences"] = {{"against", table.differences->against}, {"seeds", table.differences->seeds}, {"replicates", table.differences->replicates},
+                           {"notes", difference_notes(*table.differences)}};
   for (const TableRow& row : table.rows) {
     nlohmann::ordered_json one{{"row", row.label}, {"trained", row.trained}, {"seeds", row.seeds}};
     if (!row.note.empty()) one["note"] = row.note;
     for (const auto& [key, value] : row.values) one["values"][key] = value;
     for (const auto& [name, cell] : row.cells)
       if (!name.starts_with("rankers/")) one["results"][name] = {{"mean", cell.mean}, {"sd", cell.n > 1 ? nlohmann::ordered_json(cell.deviation) : nlohmann::ordered_json(nullptr)}, {"n", cell.n}};
+    if (table.differences && row.group >= 0) {
+      const RowDifferences& differences = table.differences->rows[static_cast<std::size_t>(row.group)];
+      if (!differences.why.empty()) one["not_compared"] = differences.why;
+      for (const Difference& cell : differences.cells) one["differences"][cell.name()] = difference_json(cell, differences.paired);
+    }
     json["rows"].push_back(std::move(one));
   }
   return json.dump(2) + "\n";

@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 #include "base/files.h"
+#include "evaluate/metrics.h"
+#include "evaluate/options.h"
 #include "oncekit/error.h"
 #include "oncekit/log.h"
 #include "recipe/layers.h"
@@ -20,6 +22,7 @@
 #include "run/options.h"
 #include "run/progress.h"
 #include "run/workspace.h"
+#include "sweep/rows.h"
 
 namespace oncekit {
 namespace fs = std::filesystem;
@@ -62,6 +65,7 @@ Overrides split_overrides(const std::vector<std::string>& overrides) {
 std::vector<Axis> axes_of(const Recipe& recipe, const Overrides& overrides) {
   std::vector<Axis> axes;
   for (const Axis& axis : recipe.sweep()) {
+    if (axis.first == "against") continue;  // no axis
     const auto same = [&](const Axis& other) { return other.first == axis.first; };
     const bool fixed = std::count(overrides.fixed_keys.begin(), overrides.fixed_keys.end(), axis.first) > 0;
     if (!fixed && std::none_of(overrides.axes.begin(), overrides.axes.end(), same)) axes.push_back(axis);
@@ -99,27 +103,6 @@ void read_paper(const Recipe& recipe, bool demo, SweepJob& job) {
   const std::string gap = recipe.table<RecipeOptions>("recipe").paper_gap;
   if (demo) job.not_comparable = "demo data";
   else if (!stated) job.not_comparable = gap.empty() ? "the recipe does not say that data, split, weights and metric match" : gap;
-}
-
-// Finished runs by recipe hash: plain runs and those of earlier sweeps under the same folder.
-std::map<std::string, fs::path> finished_runs(const fs::path& out, bool demo) {
-  std::map<std::string, fs::path> finished;
-  const auto look = [&](const fs::path& folder) {
-    try {
-      for (const RunRecord& run : list_runs(folder))
-        if (run.state == "done" && run.demo == demo && !run.results.empty()) finished[run.hash] = run.folder;
-    } catch (const Error& e) {
-      log::warn(std::string("a damaged run is passed over: ") + e.what());
-    }
-  };
-  look(out);
-  std::error_code code;
-  std::vector<fs::path> jobs;
-  for (const auto& sweep : fs::directory_iterator(out / "sweeps", code))
-    for (const auto& job : fs::directory_iterator(sweep.path() / "jobs", code)) jobs.push_back(job.path());
-  std::sort(jobs.begin(), jobs.end());
-  for (const fs::path& job : jobs) look(job);
-  return finished;
 }
 
 fs::path earlier_launch(const fs::path& out, const std::string& hash) {
@@ -230,8 +213,34 @@ std::vector<RunGroup> groups_of(const SweepPlan& plan) {
     if (job.done.empty()) continue;
     group->results.push_back(read_results(job.done / "results.json"));
     group->folders.push_back(job.done);
+    group->seeds.push_back(job.seed);
   }
   return groups;
+}
+
+// The row that differences are taken to: the request's word, else the recipe's, else the first when differences are wanted.
+std::optional<std::size_t> row_against(const SweepRequest& request, const std::optional<std::string>& in_recipe, const SweepPlan& plan) {
+  const std::optional<std::string>& name = request.against ? request.against : in_recipe;
+  if (!name) return request.differences ? std::optional<std::size_t>(0) : std::nullopt;
+  std::vector<RowName> rows;
+  for (const SweepJob& job : plan.jobs)
+    if (std::none_of(rows.begin(), rows.end(), [&](const RowName& row) { return row.label == job.row; })) rows.push_back({job.row, job.point});
+  return find_row(rows, *name);
+}
+
+// What differences need is said before the first job runs, not after the last.
+void check_differences(const SweepRequest& request, const Recipe& recipe, const std::string& label) {
+  const auto& options = recipe.table<EvaluateOptions>("evaluate");
+  if (!options.per_group)
+    throw Error(ErrorKind::kUsage, "differences need per_group.csv, and [evaluate] per_group is false in " + label, "set evaluate.per_group=true");
+  for (const std::string& name : request.metrics) {
+    const auto metric = parse_metric(name);
+    if (metric && !metric->grouped()) throw Error(ErrorKind::kUsage, name + " is one number for all groups: it has no differences by group", "take auc");
+    if (std::find(options.metrics.begin(), options.metrics.end(), name) != options.metrics.end()) continue;
+    const std::string near = nearest_name(name, options.metrics);
+    throw Error(ErrorKind::kUsage, "differences in '" + name + "' were asked for, which " + label + " does not measure",
+                near.empty() ? "add it to [evaluate] metrics" : "did you mean '" + near + "'?");
+  }
 }
 
 std::string one_line(const fs::path& run) {
@@ -245,6 +254,26 @@ std::string one_line(const fs::path& run) {
 
 }  // namespace
 
+std::map<std::string, fs::path> finished_runs(const fs::path& out, bool demo) {
+  std::map<std::string, fs::path> finished;
+  const auto look = [&](const fs::path& folder) {
+    try {
+      for (const RunRecord& run : list_runs(folder))
+        if (run.state == "done" && run.demo == demo && !run.results.empty()) finished[run.hash] = run.folder;
+    } catch (const Error& e) {
+      log::warn(std::string("a damaged run is passed over: ") + e.what());
+    }
+  };
+  look(out);
+  std::error_code code;
+  std::vector<fs::path> jobs;
+  for (const auto& sweep : fs::directory_iterator(out / "sweeps", code))
+    for (const auto& job : fs::directory_iterator(sweep.path() / "jobs", code)) jobs.push_back(job.path());
+  std::sort(jobs.begin(), jobs.end());
+  for (const fs::path& job : jobs) look(job);
+  return finished;
+}
+
 std::string SweepJob::label() const { return row + ", seed " + std::to_string(seed); }
 
 SweepPlan plan_sweep(const SweepRequest& request, const std::vector<CoreTable>& tables, Catalog& catalog) {
@@ -253,12 +282,15 @@ SweepPlan plan_sweep(const SweepRequest& request, const std::vector<CoreTable>& 
   for (const char c : request.recipe.file.stem().string()) plan.name += std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '.' ? c : '_';
   if (plan.demo && plan.name != "demo") plan.name += "-demo";
   const Overrides overrides = split_overrides(request.recipe.overrides);
+  std::optional<std::string> against;
   for (const std::string& point : points_of(request)) {
     RecipeRequest wanted = request.recipe;
     wanted.overrides = overrides.fixed;
     wanted.point = point;
     const Recipe base = Recipe::load(wanted, tables, catalog);
     if (plan.title.empty()) plan.title = base.table<RecipeOptions>("recipe").title;
+    for (const Axis& axis : base.sweep())
+      if (axis.first == "against") against = axis.second[0];
     const std::vector<Axis> axes = axes_of(base, overrides);
     std::size_t combinations = 1;
     for (const Axis& axis : axes) combinations *= axis.second.size();
@@ -282,9 +314,11 @@ SweepPlan plan_sweep(const SweepRequest& request, const std::vector<CoreTable>& 
       job.resolved = recipe.resolved();
       job.origins = recipe.print(true);
       read_paper(recipe, plan.demo, job);
+      if (request.against || against || request.differences) check_differences(request, recipe, job.label());
       plan.jobs.push_back(std::move(job));
     }
   }
+  plan.against = row_against(request, against, plan);
   std::string all = plan.demo ? "demo\n" : "";
   for (const SweepJob& job : plan.jobs) all += job.hash + " " + job.label() + "\n";
   plan.hash = digest(all);
@@ -341,9 +375,20 @@ SweepOutcome run_sweep(SweepPlan plan, const SweepRequest& request) {
     outcome.failures.push_back(fmt::format("job {} ({}): {}", job.number, job.label(), why));
     log::warn(outcome.failures.back());
   }
-  outcome.table = make_table((plan.title.empty() ? plan.name : plan.title) + (plan.demo ? " [demo]" : ""), groups_of(plan), request.columns);
+  const std::vector<RunGroup> groups = groups_of(plan);
+  outcome.table = make_table((plan.title.empty() ? plan.name : plan.title) + (plan.demo ? " [demo]" : ""), groups, request.columns);
+  if (plan.against) {
+    BootstrapOptions options;
+    options.threads = request.threads;
+    try {
+      outcome.table.differences = compare_groups(groups, *plan.against, request.metrics, options);
+    } catch (const Error& e) {  // the table itself is not lost for it
+      log::warn(std::string("no differences: ") + e.what());
+    }
+  }
   write_file(folder / "table.md", as_markdown(outcome.table));
   write_file(folder / "table.csv", as_csv(outcome.table));
+  write_file(folder / "table.tex", as_latex(outcome.table));
   write_file(folder / "table.json", as_json(outcome.table));
   return outcome;
 }

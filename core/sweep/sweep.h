@@ -1,13 +1,15 @@
 // A sweep: points of a recipe x a grid x seeds. Every job is frozen at launch and run by a child process; finished ones are skipped.
 //
 //   OUT/sweeps/<time>_<recipe>_<hash4>/
-//     sweep.json table.md table.csv table.json
+//     sweep.json table.md table.csv table.tex table.json
 //     jobs/001/recipe.toml recipe.json log.txt <time>_recipe_s1_<hash4>/     (a run folder as any other)
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,6 +30,10 @@ struct SweepRequest {
   std::vector<std::string> run_options;     ///< behind it, e.g. {"--threads", "2"}
   std::vector<std::string> command;         ///< as typed, for sweep.json
   std::vector<std::string> columns;         ///< of the table; empty = the default
+  std::optional<std::string> against;       ///< differences to this row: a label or a point; nothing = as [sweep] against says
+  bool differences = false;                 ///< where nobody names a row: to the first
+  std::vector<std::string> metrics;         ///< of the differences; empty = auc, or the first there is
+  int threads = 0;                          ///< for the differences; 0 = all cores
 };
 
 struct SweepJob {
@@ -50,10 +56,14 @@ struct SweepPlan {
   std::filesystem::path folder;    ///< of an earlier launch of the same sweep, or ""
   bool demo = false;
   std::vector<SweepJob> jobs;
+  std::optional<std::size_t> against;  ///< the row that differences are taken to
 };
 
 /// Resolves every job, so that a mistake in any of them shows before the first starts, and looks for finished runs. Writes nothing.
 SweepPlan plan_sweep(const SweepRequest& request, const std::vector<CoreTable>& tables, Catalog& catalog);
+
+/// Finished runs under `out`, by recipe hash: plain runs and those of sweeps. Damaged ones are passed over with a warning.
+std::map<std::string, std::filesystem::path> finished_runs(const std::filesystem::path& out, bool demo);
 
 /// The jobs, one a line: number, label, "done already" where it is.
 std::string job_list(const SweepPlan& plan);
@@ -64,7 +74,7 @@ struct SweepOutcome {
   std::vector<std::string> failures;  ///< "job 3 (train.lr=10, seed 1): why"
 };
 
-/// Freezes all recipes, runs what is not done, writes table.md and table.csv. A failed job is kept for the end. Throws
+/// Freezes all recipes, runs what is not done, writes the tables. A failed job is kept for the end. Throws
 /// Error(kInterrupted) when the user stops it, Error(kRun) when another process works on the same sweep.
 SweepOutcome run_sweep(SweepPlan plan, const SweepRequest& request);
 

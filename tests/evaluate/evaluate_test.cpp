@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include <catch2/catch.hpp>
+#include <unistd.h>
 
 #include "small_corpus.h"
 
@@ -252,8 +253,44 @@ TEST_CASE("per_group.csv", "[unit][evaluate]") {
   std::ifstream in(file);
   std::stringstream text;
   text << in.rdbuf();
-  std::filesystem::remove(file);
   CHECK(text.str() == "group,user,auc,new,cold\n1,U1,0.1,1,0\n\"a,\"\"b\"\"\",U2,,0,1\n");
+  const GroupTable again = read_groups(file);
+  std::filesystem::remove(file);
+  CHECK(again.ids == table.ids);
+  CHECK(again.users == table.users);
+  CHECK(again.metrics == table.metrics);
+  CHECK(again.slices == table.slices);
+  CHECK(again.in_slice == table.in_slice);
+  CHECK(again.values[0] == 0.1);
+  CHECK(std::isnan(again.values[1]));
+}
+
+TEST_CASE("per_group.csv reads back to the same bits; damage is said with its line", "[unit][errors][evaluate]") {
+  const auto file = std::filesystem::temp_directory_path() / ("oncekit_groups_back_" + std::to_string(::getpid()) + ".csv");
+  GroupTable table;
+  table.metrics = {"auc", "ndcg@5"};
+  for (int g = 0; g < 500; ++g) {
+    table.ids.push_back("line\n\"" + std::to_string(g));
+    table.users.push_back("");
+    for (int m = 0; m < 2; ++m) table.values.push_back(std::sin(g * 2 + m) / 3);
+  }
+  write_groups(table, file);
+  const GroupTable again = read_groups(file);
+  CHECK(again.ids == table.ids);
+  CHECK(again.values == table.values);
+  const std::vector<std::pair<std::string, std::string>> damaged{
+      {"", ":1: the first line of per_group.csv must begin with 'group,user'"},
+      {"id,user,auc\n", ":1: the first line of per_group.csv must begin with 'group,user'"},
+      {"group,user,auc,new,mrr\n", ":1: column 'mrr' stands behind the slices"},
+      {"group,user,auc,new\n1,a,0.5,1\n2,b,0.5\n", ":3: 3 columns where the first line has 4"},
+      {"group,user,auc,new\n1,a,0.5x,1\n", ":2: '0.5x' is no number"},
+      {"group,user,auc,new\n\"1\n\",a,0.5,1\n2,a,0.5,yes\n", ":4: 'yes' is neither 0 nor 1"}};
+  for (const auto& [content, message] : damaged) {
+    std::ofstream(file) << content;
+    CHECK_THROWS_WITH(read_groups(file), file.string() + message + "; restore the file from a copy, or run the recipe again");
+  }
+  std::filesystem::remove(file);
+  CHECK_THROWS_WITH(read_groups(file), Catch::Contains("there is no per_group.csv; it needs [evaluate] per_group = true"));
 }
 
 TEST_CASE("[evaluate] is checked as a whole", "[unit][errors][evaluate]") {

@@ -8,12 +8,15 @@
 #include <unistd.h>
 
 #include "base/files.h"
+#include "evaluate/options.h"
 #include "model/options.h"
 #include "oncekit/error.h"
 #include "run/child.h"
+#include "run/folder.h"
 #include "run/options.h"
-#include "sweep/sweep.h"
 #include "run/workspace.h"
+#include "sweep/rows.h"
+#include "sweep/sweep.h"
 #include "train/options.h"
 
 using namespace oncekit;
@@ -44,7 +47,8 @@ class FakeCatalog final : public Catalog {
 
 const std::vector<CoreTable>& tables() {
   static const std::vector<CoreTable> list{core_table<RecipeOptions>("recipe", ""), core_table<ModelOptions>("model", ""),
-                                           core_table<TrainOptions>("train", ""), core_table<RunOptions>("run", "")};
+                                           core_table<TrainOptions>("train", ""), core_table<RunOptions>("run", ""),
+                                           core_table<EvaluateOptions>("evaluate", "")};
   return list;
 }
 
@@ -81,6 +85,8 @@ hash=$(sed -n 's/.*"recipe_hash": "\(.*\)".*/\1/p' "$sweep/sweep.json" | sed -n 
 touch "$run/recipe.resolved.toml"
 echo "{\"recipe_hash\": \"$hash\", \"seed\": $seed}" >"$run/run.json"
 echo "{\"test/auc\": 0.${seed}, \"time/total_s\": 2}" >"$run/results.json"
+lr=$(sed -n 's/^lr = //p' "$2"); cp "$out/recipe.json" "$run/"
+awk -v seed=$seed -v lr=$lr 'BEGIN { print "group,user,auc,new"; for (g = 0; g < 60; ++g) print g ",u" g ",0." (100 + (g * 37 + seed * g) % 50) + 200 * lr ",0" }' >"$run/per_group.csv"
 echo '{"state": "done", "stage": "done"}' >"$run/status.json"
 )sh";
 
@@ -163,7 +169,7 @@ TEST_CASE("a sweep runs its jobs, ends in a table, and does nothing the second t
   CHECK(first.failures.empty());
   CHECK(world.calls(first.folder) == 4);
   CHECK(read_file(first.folder / "calls").find("003 --threads=2\n") != std::string::npos);
-  for (const char* name : {"sweep.json", "table.md", "table.csv", "table.json", "jobs/001/recipe.toml", "jobs/001/recipe.json", "jobs/004/log.txt"}) CHECK(fs::exists(first.folder / name));
+  for (const char* name : {"sweep.json", "table.md", "table.csv", "table.tex", "table.json", "jobs/001/recipe.toml", "jobs/001/recipe.json", "jobs/004/log.txt"}) CHECK(fs::exists(first.folder / name));
   CHECK(read_file(first.folder / "jobs/003/recipe.json").find("\"origin\": \"override\", \"where\": \"train.lr=0.2\"") != std::string::npos);
   REQUIRE(first.table.rows.size() == 4);  // a row of the paper behind each
   CHECK(first.table.rows[0].cells.at("test/auc").mean == Approx(0.15));
@@ -256,4 +262,98 @@ TEST_CASE("a child that ignores the request is ended, and one that cannot start 
   CHECK(end.exit_code == 128 + 9);
   CHECK(end.seconds < 10);
   CHECK_THROWS_WITH(run_child(world.folder / "nothing", {}, world.folder / "log.txt", 0), Catch::Contains("cannot be started"));
+}
+
+TEST_CASE("differences to a row, named by label, by point, in the recipe, or the first", "[unit]") {
+  World world;
+  world.request.against = "train.lr=0.2";
+  const std::vector<std::string> overrides{"run.seed=1,2,3,4,5", "train.lr=0.1,0.2,0.3"};
+  const SweepOutcome outcome = world.run(overrides);
+  REQUIRE(outcome.table.differences);
+  const Differences& d = *outcome.table.differences;
+  CHECK(d.against == "train.lr=0.2");
+  REQUIRE(d.rows.size() == 3);
+  CHECK(d.rows[1].cells.empty());
+  CHECK(d.rows[0].cells[0].interval.value == Approx(-0.02));  // lr moves every user's auc alike
+  CHECK(d.rows[2].cells[0].interval.value == Approx(0.02));
+  CHECK(d.rows[2].cells[0].star);
+  CHECK(d.rows[2].cells[1].why == "no group");
+  CHECK(read_file(outcome.folder / "table.md").find("| difference to train.lr=0.2 |") != std::string::npos);
+  CHECK(read_file(outcome.folder / "table.tex").find("\\midrule\ntrain.lr=0.1 & auc & $-0.0200$\\rlap{$^{*}$}") != std::string::npos);
+  CHECK(read_file(outcome.folder / "table.csv").find("test/auc diff") != std::string::npos);
+
+  world.request.against.reset();
+  CHECK_FALSE(world.run(overrides).table.differences);
+  world.request.differences = true;
+  CHECK(world.run(overrides).table.differences->against == "train.lr=0.1");
+
+  World points(std::string(kRecipe) + "[sweep]\nagainst = \"B\"\n\"run.seed\" = [1, 2]\n[point.A.train]\nlr = 0.1\n[point.B.train]\nlr = 0.2\n");
+  CHECK(points.plan({}).against == std::optional<std::size_t>(1));
+  CHECK(points.plan({"train.lr=0.1,0.2", "sweep.against=\"B, train.lr=0.2\""}).against == std::optional<std::size_t>(3));
+  points.request.against = "A";
+  CHECK(points.plan({}).against == std::optional<std::size_t>(0));
+}
+
+TEST_CASE("a wrong row or metric of differences is said before the first job", "[unit][errors]") {
+  World world(std::string(kRecipe) + "[point.NRMS.train]\nlr = 0.1\n[point.NAML.train]\nlr = 0.2\n");
+  const auto says = [&](const std::string& text, const std::vector<std::string>& overrides = {}) { CHECK_THROWS_WITH(world.plan(overrides), Catch::Contains(text)); };
+  world.request.against = "NMRS";
+  says("there is no row 'NMRS' to take differences to; did you mean 'NRMS'?");
+  world.request.against = "something else";
+  says("there is no row 'something else' to take differences to; the rows are 'NRMS', 'NAML'");
+  world.request.against = "NRMS";
+  says("point 'NRMS' has 2 rows, and differences need one; name one of 'NRMS, train.clip=0.0', 'NRMS, train.clip=1.0'", {"train.clip=0.0,1.0"});
+  says("differences need per_group.csv, and [evaluate] per_group is false in NRMS, seed 2023", {"evaluate.per_group=false"});
+  world.request.metrics = {"mmr"};
+  says("differences in 'mmr' were asked for, which NRMS, seed 2023 does not measure; did you mean 'mrr'?");
+  world.request.metrics = {"global_auc"};
+  says("global_auc is one number for all groups");
+  CHECK_FALSE(fs::exists(world.request.out));
+  World list(std::string(kRecipe) + "[sweep]\nagainst = [\"B\"]\n");
+  CHECK_THROWS_WITH(list.plan({}), Catch::Contains("'against' in [sweep] is a list; it must be a row's label or a point's name, in quotes"));
+}
+
+TEST_CASE("runs and sweeps gathered into rows: what differs in the seed alone is one row", "[unit]") {
+  World world;
+  const SweepOutcome one = world.run({"run.seed=1,2", "train.lr=0.1,0.2"}), two = world.run({"run.seed=3,4", "train.lr=0.2,0.3"});
+  const auto gather = [&](const std::vector<std::string>& names) { return gather_rows(world.request.out, names); };
+  const GatheredRows both = gather({one.folder.string(), two.folder.filename().string()});
+  REQUIRE(both.rows.size() == 3);
+  CHECK(both.rows[0].label == "train.lr=0.1");
+  CHECK(both.rows[1].label == "train.lr=0.2");
+  CHECK(both.rows[1].seeds == std::vector<std::int64_t>{1, 2, 3, 4});
+  CHECK(both.rows[1].wanted == 4);
+  CHECK(both.rows[2].seeds == std::vector<std::int64_t>{3, 4});
+  CHECK(both.rows[0].values == std::vector<std::pair<std::string, std::string>>{{"train.lr", "0.1"}});
+  CHECK(find_row(both, "train.lr=0.3") == 2);
+  CHECK_THROWS_WITH(find_row(both, one.folder.string()), Catch::Contains("there is no row"));  // it led to two
+
+  // Single runs: told apart by the options in which they differ, and named by what the user wrote.
+  const fs::path first = list_runs(one.folder / "jobs/001")[0].folder, third = list_runs(one.folder / "jobs/003")[0].folder;
+  const GatheredRows runs = gather({first.string(), third.string(), (one.folder / "jobs/002").string()});
+  REQUIRE(runs.rows.size() == 2);
+  CHECK(runs.rows[0].label.ends_with(": train.lr=0.1"));
+  CHECK(runs.rows[0].seeds == std::vector<std::int64_t>{1, 2});
+  CHECK(find_row(runs, third.string()) == 1);
+  const Differences d = compare_groups(runs.rows, 1, {});
+  CHECK(d.rows[0].cells[0].interval.value < 0);
+  CHECK(d.rows[0].seeds == 2);
+
+  // The same seed twice: the newer run counts.
+  const fs::path copy = world.folder / "copies" / "20270101-000000_recipe_s1_abcd";
+  fs::create_directories(copy.parent_path());
+  fs::copy(first, copy, fs::copy_options::recursive);
+  const GatheredRows twice = gather({copy.string(), first.string(), third.string()});
+  REQUIRE(twice.notes.size() == 1);
+  CHECK(twice.notes[0] == "passed over: " + first.filename().string() + ", a run of seed 1 like the newer " + copy.filename().string());
+  CHECK(twice.rows[0].folders == std::vector<fs::path>{copy});
+
+  CHECK_THROWS_WITH(gather({"nothing"}), Catch::Contains("no run is called 'nothing'"));
+  write_file(copy / "status.json", R"({"state": "failed"})");
+  CHECK_THROWS_WITH(gather({copy.string()}), Catch::Contains("is failed: it has no results to compare"));
+  // A sweep whose jobs are not all done keeps a row for them.
+  fs::remove_all(one.folder / "jobs/004" / list_runs(one.folder / "jobs/004")[0].name);
+  const GatheredRows part = gather({one.folder.string()});
+  CHECK(part.rows[1].wanted == 2);
+  CHECK(part.rows[1].results.size() == 1);
 }
