@@ -1,9 +1,6 @@
-// What the tests of this room share: folders that vanish, files as text, datasets made by name through the plugin host.
+// What the tests of this room share: files as text, datasets made by name through the plugin host.
 #pragma once
 
-#include <unistd.h>
-
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -19,24 +16,11 @@
 #include "oncekit/error.h"
 #include "plugin/host.h"
 #include "run/workspace.h"
+#include "support/temp_folder.h"
 
 namespace oncekit::test {
 
 namespace fs = std::filesystem;
-
-class TempFolder {
- public:
-  TempFolder() {
-    std::string name = (fs::temp_directory_path() / "oncekit_data_XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~TempFolder() {
-    std::error_code ignored;
-    fs::remove_all(path, ignored);
-  }
-  fs::path path;
-};
 
 inline std::string slurp(const fs::path& file) {
   std::ifstream in(file, std::ios::binary);

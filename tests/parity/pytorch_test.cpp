@@ -7,7 +7,6 @@
 
 #include <ATen/ops/from_blob.h>
 #include <nlohmann/json.hpp>
-#include <unistd.h>
 
 #include "model/build.h"
 #include "model/recommender.h"
@@ -21,18 +20,14 @@
 #undef CHECK  // c10 has one of its own
 #include <catch2/catch.hpp>
 
+#include "support/temp_folder.h"
+
 using namespace oncekit;
 namespace fs = std::filesystem;
 
 namespace {
 
 constexpr std::int64_t kSteps = 200;
-
-struct Folder {
-  fs::path path = fs::temp_directory_path() / ("oncekit_pytorch_" + std::to_string(::getpid()));
-  Folder() { fs::create_directories(path); }
-  ~Folder() { fs::remove_all(path); }
-};
 
 // The interpreter of the virtual environment that holds LibTorch's wheel, or "".
 std::string find_python() {
@@ -120,7 +115,7 @@ void compare(const std::string& script, const std::string& content_name, const s
     WARN("no Python with torch beside LibTorch: the comparison with " << script << " is skipped");
     return;
   }
-  Folder folder;
+  test::TempFolder folder;
   const Corpus corpus = made_up();
   WorkspaceOptions workspace_options;
   workspace_options.cache = folder.path / "cache";

@@ -2,7 +2,6 @@
 
 #include <cmath>
 #include <filesystem>
-#include <unistd.h>
 
 #include "base/files.h"
 #include "oncekit/error.h"
@@ -10,23 +9,14 @@
 #include "run/pipeline.h"
 #include "run/progress.h"
 #include "run/workspace.h"
+#include "support/temp_folder.h"
 
 using namespace oncekit;
 namespace fs = std::filesystem;
 
-namespace {
-
-struct Scratch {
-  fs::path folder = fs::temp_directory_path() / ("oncekit_run_test_" + std::to_string(::getpid()));
-  Scratch() { fs::create_directories(folder); }
-  ~Scratch() { fs::remove_all(folder); }
-};
-
-}  // namespace
-
 TEST_CASE("a run folder is made, locked, read back and found", "[unit]") {
-  Scratch scratch;
-  const fs::path out = scratch.folder / "runs";
+  test::TempFolder scratch;
+  const fs::path out = scratch.path / "runs";
   fs::path first;
   {
     RunFolder run = RunFolder::create(out, "nrms", 7, "abcd1234abcd1234");
@@ -58,14 +48,14 @@ TEST_CASE("a run folder is made, locked, read back and found", "[unit]") {
   CHECK(find_run(out, first.filename().string()) == first);
   CHECK_THROWS_WITH(find_run(out, "nrms"), Catch::Contains("fits 2 runs"));
   CHECK_THROWS_WITH(find_run(out, "nothing"), Catch::Contains("no run is called 'nothing'"));
-  CHECK_THROWS_WITH(RunFolder::open(scratch.folder), Catch::Contains("no run folder"));
+  CHECK_THROWS_WITH(RunFolder::open(scratch.path), Catch::Contains("no run folder"));
 }
 
 TEST_CASE("damaged results are named", "[unit][errors]") {
-  Scratch scratch;
-  write_file(scratch.folder / "results.json", "{\"test/auc\": 0.5");
+  test::TempFolder scratch;
+  write_file(scratch.path / "results.json", "{\"test/auc\": 0.5");
   try {
-    read_results(scratch.folder / "results.json");
+    read_results(scratch.path / "results.json");
     FAIL("nothing thrown");
   } catch (const Error& e) {
     CHECK(e.kind() == ErrorKind::kData);
@@ -74,10 +64,10 @@ TEST_CASE("damaged results are named", "[unit][errors]") {
 }
 
 TEST_CASE("parallel_for covers every index once and rethrows the first error in order", "[unit]") {
-  Scratch scratch;
+  test::TempFolder scratch;
   for (int threads : {1, 2, 5}) {
     WorkspaceOptions options;
-    options.cache = scratch.folder / "cache";
+    options.cache = scratch.path / "cache";
     options.threads = threads;
     HostWorkspace workspace(options);
     for (std::int64_t n : {0, 1, 7, 100, 1001})
