@@ -78,7 +78,7 @@ fs::path newest_unfinished(const fs::path& out, const std::string& hash) {
 class Run {
  public:
   Run(const RunRequest& request, PluginHost& plugins, Recipe recipe, RunFolder folder, bool resumed, bool demo)
-      : request_(request), plugins_(plugins), session_(std::move(recipe), plugins, request.workspace),
+      : request_(request), plugins_(plugins), session_(std::move(recipe), request.workspace),
         folder_(std::move(folder)), resumed_(resumed), demo_(demo) {}
 
   ResultList execute() {
@@ -261,7 +261,7 @@ ResultList evaluate_run(const EvalRequest& request, PluginHost& plugins) {
   RecipeRequest wanted;
   wanted.file = request.folder / "recipe.resolved.toml";
   wanted.overrides = request.overrides;
-  Session session(Recipe::load(wanted, core_tables(), plugins), plugins, request.workspace);
+  Session session(Recipe::load(wanted, core_tables(), plugins), request.workspace);
   session.load_data();
   session.build_model();
   load_checkpoint(session.model(), request.folder / kBest);

@@ -4,7 +4,6 @@
 #include <numeric>
 
 #include "plugin/guard.h"
-#include "plugin/host.h"
 #include "recipe/check.h"
 #include "run/pipeline.h"
 #include "train/sampler.h"
@@ -49,7 +48,7 @@ const std::vector<CoreTable>& core_tables() {
   return tables;
 }
 
-Session::Session(Recipe recipe, PluginHost&, WorkspaceOptions workspace)
+Session::Session(Recipe recipe, WorkspaceOptions workspace)
     : recipe_(std::move(recipe)), workspace_(with_recipe(std::move(workspace), run_options())) {}
 
 Session::~Session() = default;

@@ -17,13 +17,12 @@
 
 namespace oncekit {
 
-class PluginHost;
 class Recommender;
 
 class Session {
  public:
   /// The workspace's seed and memory budget are taken from the recipe's [run].
-  Session(Recipe recipe, PluginHost& plugins, WorkspaceOptions workspace);
+  Session(Recipe recipe, WorkspaceOptions workspace);
   ~Session();
 
   const Recipe& recipe() const { return recipe_; }
