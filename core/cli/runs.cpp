@@ -83,7 +83,10 @@ void compare(Context& context, const CompareFlags& flags) {
                 "name runs of another recipe, point or value too");
   const std::size_t against = flags.against.empty() ? 0 : find_row(gathered, flags.against);
   std::string title;
-  for (const std::string& name : flags.names) title += (title.empty() ? "" : ", ") + (name.find('/') == std::string::npos ? name : std::filesystem::path(name).lexically_normal().string());
+  for (const std::string& name : flags.names) {
+    const std::filesystem::path path = std::filesystem::path(name + "/").lexically_normal().parent_path();
+    title += (title.empty() ? "" : ", ") + path.filename().string();
+  }
   ResultsTable table = make_table(title, gathered.rows, flags.columns);
   BootstrapOptions options;
   options.threads = context.threads;

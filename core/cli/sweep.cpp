@@ -43,7 +43,7 @@ void add_sweep(CLI::App& app, Context& context) {
   command->add_option("--columns", flags->columns, "of the table: result names, e.g. test/auc,test/cold/auc")->type_name("NAME,NAME")->delimiter(',')->allow_extra_args(false);
   command->add_option("--against", flags->against, "differences of all rows to this one: a row's label or a point's name")->type_name("ROW");
   command->add_flag("--differences", flags->differences, "differences to the first row, or to [sweep] against");
-  command->add_option("--metrics", flags->metrics, "of the differences (default: auc)")->type_name("NAME,NAME")->delimiter(',')->allow_extra_args(false);
+  command->add_option("--metrics", flags->metrics, "of the differences, which it asks for (default: auc)")->type_name("NAME,NAME")->delimiter(',')->allow_extra_args(false);
   command->add_flag("--list", flags->list, "print the jobs and run nothing");
   command->add_flag("--fresh", flags->fresh, "run everything anew, finished points too");
   command->add_flag("--demo", flags->demo, "toy data, tiny models, the real code path");
@@ -57,7 +57,7 @@ void add_sweep(CLI::App& app, Context& context) {
     request.points = flags->points;
     request.columns = flags->columns;
     if (!flags->against.empty()) request.against = flags->against;
-    request.differences = flags->differences;
+    request.differences = flags->differences || !flags->metrics.empty();
     request.metrics = flags->metrics;
     request.threads = context.threads;
     request.out = context.out_folder;

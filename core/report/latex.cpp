@@ -70,12 +70,13 @@ std::string end_table(const std::string& notes) {
 std::string results(const ResultsTable& table) {
   const auto grid = as_grid(table);
   Footnotes footnotes;
+  bool ruled = false;  // trained rows from the others
   std::string text = begin_table(escaped(table.title), "l" + std::string(grid[0].size() - 1, 'r'));
   for (std::size_t r = 0; r < grid.size(); ++r) {
     std::vector<std::string> cells;
-    for (const std::string& cell : grid[r]) cells.push_back(escaped(cell));
-    const bool first_untrained = r > 1 && !table.rows[r - 1].trained && table.rows[r - 2].trained && table.rows[r - 1].label.starts_with("paper: ") == false;
-    if (first_untrained) text += "\\midrule\n";
+    for (const std::string& cell : grid[r]) cells.push_back(cell == "-" ? "--" : escaped(cell));
+    const bool untrained = r > 0 && !table.rows[r - 1].trained && !table.rows[r - 1].label.starts_with("paper: ");
+    if (untrained && !std::exchange(ruled, true)) text += "\\midrule\n";
     if (r > 0 && !table.rows[r - 1].note.empty()) {
       cells[0] += footnotes.mark(table.rows[r - 1].note);
       for (std::size_t c = 1; c + 1 < cells.size(); ++c) cells[c] = "--";

@@ -111,7 +111,7 @@ std::vector<std::pair<std::string, std::string>> differing(const std::vector<con
   return list;
 }
 
-// Rows that would read the same are told apart by the options in which they differ, three at most.
+// Rows that would read the same are told apart by the options in which they differ, three at most; these alone when all would.
 void tell_apart(std::vector<RunGroup>& rows, const std::vector<Settings>& settings) {
   std::map<std::string, std::vector<std::size_t>> same;
   for (std::size_t i = 0; i < rows.size(); ++i) same[rows[i].label].push_back(i);
@@ -125,8 +125,9 @@ void tell_apart(std::vector<RunGroup>& rows, const std::vector<Settings>& settin
       std::string text;
       for (std::size_t k = 0; k < std::min<std::size_t>(3, options.size()); ++k) text += (k ? ", " : "") + options[k].first + "=" + options[k].second;
       if (options.size() > 3) text += fmt::format(" and {} more", options.size() - 3);
-      rows[i].label += ": " + text;
-      for (int n = 2; !taken.insert(rows[i].label).second; ++n) rows[i].label = label + ": " + text + fmt::format(" ({})", n);
+      const std::string told = (members.size() == rows.size() ? "" : label + ": ") + text;
+      rows[i].label = told;
+      for (int n = 2; !taken.insert(rows[i].label).second; ++n) rows[i].label = told + fmt::format(" ({})", n);
     }
   }
 }

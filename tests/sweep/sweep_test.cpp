@@ -332,7 +332,7 @@ TEST_CASE("runs and sweeps gathered into rows: what differs in the seed alone is
   const fs::path first = list_runs(one.folder / "jobs/001")[0].folder, third = list_runs(one.folder / "jobs/003")[0].folder;
   const GatheredRows runs = gather({first.string(), third.string(), (one.folder / "jobs/002").string()});
   REQUIRE(runs.rows.size() == 2);
-  CHECK(runs.rows[0].label.ends_with(": train.lr=0.1"));
+  CHECK(runs.rows[0].label == "train.lr=0.1");
   CHECK(runs.rows[0].seeds == std::vector<std::int64_t>{1, 2});
   CHECK(find_row(runs, third.string()) == 1);
   const Differences d = compare_groups(runs.rows, 1, {});
