@@ -4,7 +4,7 @@
 #include <cmath>
 #include <vector>
 
-#include "oncekit/rng.h"
+#include "model/kernel_math.h"
 
 // Everything below is inlined into one function a vector width, each compiled for its instruction set; no vector crosses a call.
 #pragma GCC diagnostic ignored "-Wpsabi"
@@ -71,20 +71,16 @@ ONCEKIT_INLINE Floats<W> larger(Floats<W> a, Floats<W> b) {
   return a > b ? a : b;
 }
 
-// exp of x <= 0, within 2 ulp: 2^n e^r with |r| <= ln 2 / 2. Below -87 it gives e^-87.
+// exp of x <= 0, within 2 ulp: 2^n e^r with |r| <= ln 2 / 2. Below -87 it gives e^-87. Its twin in ragged_kernels.cpp rounds otherwise: there is
+// no floor of vectors, and adding kRound does not survive -ffast-math.
 template <int W>
 ONCEKIT_INLINE Floats<W> exponential(Floats<W> x) {
   x = larger<W>(x, -87.0f + Floats<W>{});
   constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it rounds to a whole number
   const Floats<W> n = (x * 1.44269504f + kRound) - kRound;
   const Floats<W> r = (x - n * 0.693359375f) + n * 2.12194440e-4f;  // ln 2 in two parts
-  Floats<W> y = r * (1.0f / 5040) + 1.0f / 720;
-  y = y * r + 1.0f / 120;
-  y = y * r + 1.0f / 24;
-  y = y * r + 1.0f / 6;
-  y = y * r + 0.5f;
-  y = y * r + 1.0f;
-  y = y * r + 1.0f;
+  Floats<W> y;
+  taylor_exp(r, y);
   const Ints<W> bits = (__builtin_convertvector(n, Ints<W>) + 127) << 23;
   return y * reinterpret_cast<const Floats<W>&>(bits);
 }
@@ -166,10 +162,7 @@ struct Scratch {
 
 // x[i] *= 0 or 1 / (1 - p) for n numbers that stand at `at` among all weights.
 ONCEKIT_INLINE void drop(float* x, Index n, std::uint64_t seed, std::uint64_t at, std::uint32_t threshold, float scale) {
-  for (Index i = 0; i < n; ++i) {
-    const auto draw = static_cast<std::uint32_t>(mix64(seed ^ (at + static_cast<std::uint64_t>(i))) >> 32);
-    x[i] *= draw < threshold ? 0.0f : scale;
-  }
+  for (Index i = 0; i < n; ++i) x[i] *= kept(seed, at + static_cast<std::uint64_t>(i), threshold, scale);
 }
 
 // Softmax over j of x[j * H + h], for all h at once; x has room for a multiple of W. `scale` multiplies the scores first.
@@ -202,7 +195,7 @@ struct Plan {
   std::uint32_t threshold;
   explicit Plan(const Attention& a)
       : scale(1 / std::sqrt(static_cast<float>(a.width / a.heads))), keep_scale(1 / (1 - a.dropout)),
-        threshold(static_cast<std::uint32_t>(static_cast<double>(a.dropout) * 4294967295.0)) {}
+        threshold(drop_threshold(a.dropout)) {}
 };
 
 // R rows of queries from i on.

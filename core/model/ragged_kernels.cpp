@@ -6,7 +6,7 @@
 #include <cstring>
 #include <vector>
 
-#include "oncekit/rng.h"
+#include "model/kernel_math.h"
 
 // One version of each loop for each vector width; the loader picks by what this CPU has.
 #if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
@@ -19,13 +19,6 @@
 namespace oncekit::kernels {
 namespace {
 
-// 0 or 1 / (1 - p), from (seed, index) alone.
-ONCEKIT_INLINE float kept(std::uint64_t seed, std::uint64_t index, std::uint32_t threshold, float scale) {
-  return static_cast<std::uint32_t>(mix64(seed ^ index) >> 32) < threshold ? 0.0f : scale;
-}
-
-std::uint32_t threshold_of(float p) { return static_cast<std::uint32_t>(static_cast<double>(p) * 4294967295.0); }
-
 ONCEKIT_INLINE float dot(const float* __restrict a, const float* __restrict b, std::int64_t n) {
   float sum = 0;
   for (std::int64_t i = 0; i < n; ++i) sum += a[i] * b[i];
@@ -36,19 +29,13 @@ ONCEKIT_INLINE void add_scaled(float* __restrict y, const float* __restrict x, f
   for (std::int64_t i = 0; i < n; ++i) y[i] += w * x[i];
 }
 
-// e^x for x <= 0, to 2 ulp: 2^n e^r with |r| <= ln 2 / 2 and the Taylor polynomial of degree 7; the compiler vectorises it, expf it does not.
+// e^x for x <= 0, to 2 ulp: 2^n e^r with |r| <= ln 2 / 2; the compiler vectorises it, expf it does not.
 ONCEKIT_INLINE float exp_below(float x) {
   x = x < -87.0f ? -87.0f : x;
   const float n = std::floor(x * 1.44269504f + 0.5f);
   const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;  // ln 2 in two parts
-  float e = 1.0f / 5040;
-  e = e * r + 1.0f / 720;
-  e = e * r + 1.0f / 120;
-  e = e * r + 1.0f / 24;
-  e = e * r + 1.0f / 6;
-  e = e * r + 0.5f;
-  e = e * r + 1.0f;
-  e = e * r + 1.0f;
+  float e;
+  taylor_exp(r, e);
   return e * std::bit_cast<float>((static_cast<std::int32_t>(n) + 127) << 23);
 }
 
@@ -68,7 +55,7 @@ ONCEKIT_VECTORISED
 void attention_forward(const Attention& a, float* weights, float* out, std::int64_t first, std::int64_t last) {
   const std::int64_t head_width = a.width / a.heads;
   const float scale = 1 / std::sqrt(static_cast<float>(head_width));
-  const std::uint32_t threshold = threshold_of(a.dropout);
+  const std::uint32_t threshold = drop_threshold(a.dropout);
   const float keep_scale = 1 / (1 - a.dropout);
   for (std::int64_t s = first; s < last; ++s) {
     const std::int64_t begin = a.offsets[s], length = a.offsets[s + 1] - begin;
@@ -95,7 +82,7 @@ ONCEKIT_VECTORISED
 void attention_backward(const Attention& a, const float* weights, const float* grad_out, float* grad_qkv, std::int64_t first, std::int64_t last) {
   const std::int64_t head_width = a.width / a.heads;
   const float scale = 1 / std::sqrt(static_cast<float>(head_width));
-  const std::uint32_t threshold = threshold_of(a.dropout);
+  const std::uint32_t threshold = drop_threshold(a.dropout);
   const float keep_scale = 1 / (1 - a.dropout);
   std::vector<float> grad_weights;
   for (std::int64_t s = first; s < last; ++s) {
@@ -207,7 +194,7 @@ void convolution_backward(const float* grad_out, const std::int32_t* by_row, con
 
 ONCEKIT_VECTORISED
 void dropout(const float* x, float p, std::uint64_t seed, float* out, std::int64_t first, std::int64_t last) {
-  const std::uint32_t threshold = threshold_of(p);
+  const std::uint32_t threshold = drop_threshold(p);
   const float scale = 1 / (1 - p);
   for (std::int64_t i = first; i < last; ++i) out[i] = x[i] * kept(seed, static_cast<std::uint64_t>(i), threshold, scale);
 }
