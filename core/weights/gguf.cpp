@@ -54,7 +54,7 @@ class Reader {
   }
   [[noreturn]] void fail_foreign() const {
     throw Error(ErrorKind::kData, fmt::format("is no GGUF file: it begins with {}, expected 'GGUF'", text_.empty() ? "nothing" : quoted_name(text_.substr(0, 4))),
-                text_.substr(0, 4) == "ggjt" || text_.substr(0, 4) == "lmgg" ? "the format before GGUF is not read: convert the model again" : "fetch it again",
+                text_.starts_with("tjgg") || text_.starts_with("fmgg") || text_.starts_with("lmgg") ? "the format before GGUF is not read: convert the model again" : "fetch it again",
                 file_.mapping->path().string());
   }
   [[noreturn]] void fail_version(std::uint32_t version) const {
@@ -79,7 +79,7 @@ class Reader {
   std::string string(const char* what) {
     const std::uint64_t begin = at_;
     const auto length = number<std::uint64_t>(what);
-    if (length > text_.size() - at_) fail(fmt::format("holds {}{} of impossible length {}", what, context_, length), begin);
+    if (length > text_.size() - at_) fail(fmt::format("ends inside {}{}, which should have {} bytes", what, context_, length), begin);
     std::string value(text_.substr(at_, length));
     at_ += length;
     return value;
@@ -108,7 +108,7 @@ class Reader {
     const auto count = number<std::uint64_t>("a list");
     if (type > kFloat64) fail(fmt::format("holds a list of unknown type {}{}", type, context_), begin);
     if (depth > kDeepestArray) fail("holds lists in lists too deep" + context_, begin);
-    if (count > (text_.size() - at_) / kSmallestValue[type]) fail(fmt::format("holds a list of impossible length {}{}", count, context_), begin + 4);
+    if (count > (text_.size() - at_) / kSmallestValue[type]) fail(fmt::format("ends inside a list{}, which should have {} values", context_, count), begin + 4);
     json list = json::array();
     list.get_ref<json::array_t&>().reserve(count);
     for (std::uint64_t i = 0; i < count; ++i) list.push_back(value(type, depth));

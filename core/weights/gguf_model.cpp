@@ -36,7 +36,8 @@ class GgufModel final : public ModelSource {
                     "use the model's Hugging Face folder, or choose another model", path_.string());
       }
       const std::int64_t heads = interleaved_heads(config_, name);
-      if (heads > 0 && (tensor.shape.empty() || tensor.shape[0] != heads * config_.at("head_dim").get<std::int64_t>())) {
+      const bool split_block = tensor.type->block > 1 && tensor.shape.size() < 2;
+      if (heads > 0 && (tensor.shape.empty() || split_block || tensor.shape[0] != heads * config_.at("head_dim").get<std::int64_t>())) {
         throw Error(ErrorKind::kData,
                     fmt::format("tensor {} has shape [{}], expected {} heads of width {} in its rows (byte offset {})", quoted_name(tensor.name),
                                 fmt::join(tensor.shape, ", "), heads, config_.at("head_dim").dump(), tensor.offset),

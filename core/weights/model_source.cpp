@@ -26,7 +26,7 @@ json read_json(const fs::path& path) {
   try {
     value = json::parse(read_file(path));
   } catch (const json::parse_error& e) {
-    throw Error(ErrorKind::kData, fmt::format("is no JSON: it goes wrong at byte offset {}", e.byte), "the file is damaged or was cut short: fetch it again",
+    throw Error(ErrorKind::kData, fmt::format("is no JSON: it goes wrong at byte offset {}", e.byte - 1), "the file is damaged or was cut short: fetch it again",
                 path.string());
   } catch (const json::exception&) {
     throw Error(ErrorKind::kData, "is no JSON that can be read", "fetch it again", path.string());
@@ -66,7 +66,7 @@ class FolderModel final : public ModelSource {
     std::map<std::string, std::vector<std::string>> by_file;
     for (const auto& [name, file] : map->items()) {
       if (!file.is_string() || fs::path(file.get<std::string>()).filename() != file.get<std::string>()) {
-        throw Error(ErrorKind::kData, "places tensor " + quoted_name(name) + " in " + quoted_name(file.dump()) + ", expected the name of a file beside it", "fetch it again",
+        throw Error(ErrorKind::kData, "places tensor " + quoted_name(name) + " in " + quoted_name(file.is_string() ? file.get<std::string>() : file.dump()) + ", expected the name of a file beside it", "fetch it again",
                     weights.string());
       }
       by_file[file.get<std::string>()].push_back(name);
@@ -120,7 +120,7 @@ class FolderModel final : public ModelSource {
       if (count++ < 20) missing += (missing.empty() ? "" : ", ") + file;
     }
     if (count == 0) return;
-    throw Error(ErrorKind::kData, fmt::format("names {} files of which {} are missing: {}{}", by_file.size(), count, missing, count > 20 ? ", ..." : ""),
+    throw Error(ErrorKind::kData, fmt::format("names {} files, and {} of them {} not there: {}{}", by_file.size(), count, count == 1 ? "is" : "are", missing, count > 20 ? ", ..." : ""),
                 "fetch them into the same folder", index.string());
   }
   std::size_t add(const fs::path& path) {

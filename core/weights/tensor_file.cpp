@@ -28,7 +28,7 @@ std::unique_ptr<TensorFile> open_safetensors_tensors(const std::filesystem::path
 
 std::string quoted_name(std::string_view text) {
   std::string shown = "'";
-  for (const char c : text.substr(0, 80)) shown += static_cast<unsigned char>(c) < 32 || c == 127 ? '?' : c;
+  for (const char c : text.substr(0, 80)) shown += c < 32 || c > 126 ? '?' : c;
   return shown + (text.size() > 80 ? "...'" : "'");
 }
 

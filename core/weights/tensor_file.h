@@ -29,7 +29,7 @@ std::unique_ptr<TensorFile> open_torch_tensors(const std::filesystem::path& path
 /// A GGUF file is a whole model: config and tokenizer are in it.
 std::unique_ptr<ModelSource> open_gguf_model(const std::filesystem::path& path);
 
-/// Text from a file as it may stand in a message: quoted, cut at 80 characters, without control characters.
+/// Text from a file as it may stand in a message: quoted, cut at 80 characters, what is not printable ASCII as '?'.
 std::string quoted_name(std::string_view text);
 /// The error for a tensor that a file does not hold, with the nearest one that it does.
 [[noreturn]] void no_such_tensor(const std::string& name, const std::vector<std::string>& names, const std::filesystem::path& path);

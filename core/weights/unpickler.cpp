@@ -156,7 +156,7 @@ class Unpickler {
     bool known = name == "collections.OrderedDict" || name == "torch._utils._rebuild_tensor_v2" || name == "torch._utils._rebuild_parameter";
     for (const StorageName& storage : kStorages) known = known || name == std::string("torch.") + storage.name;
     if (!known) {
-      fail("asks for " + quoted_name(name) + ", which is refused: a checkpoint may hold tensors in dictionaries and nothing else, since anything more could run code",
+      fail("asks for " + quoted_name(name) + " to be loaded, which is refused: read are dictionaries of tensors and nothing else, since more could run code",
            kSaveStateDict);
     }
     Value* value = make(Value::kGlobal);

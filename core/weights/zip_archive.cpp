@@ -88,7 +88,10 @@ class Directory {
     at_ = end + comment_bytes;
 
     if (flags & 1) fail("holds entry " + quoted_name(name) + " that is encrypted", begin);
-    if (method != 0 || packed != bytes) fail("holds entry " + quoted_name(name) + " that is compressed; torch.save stores entries as they are", begin);
+    if (method != 0 || packed != bytes) {
+      throw Error(ErrorKind::kData, fmt::format("holds entry {} that is compressed (byte offset {}); torch.save stores entries as they are", quoted_name(name), begin),
+                  "another program packed it again: unpack it, then pack its folder with zip -0 -r", file_.path().string());
+    }
     if (!holds(local, kLocalBytes) || number<std::uint32_t>(local) != kLocalHeader) fail("has no entry " + quoted_name(name) + " where the directory says", local);
     const std::uint64_t data = local + kLocalBytes + number<std::uint16_t>(local + 26) + number<std::uint16_t>(local + 28);
     if (!holds(data, bytes)) fail(fmt::format("ends inside entry {}, which should have {} bytes", quoted_name(name), bytes), data);
