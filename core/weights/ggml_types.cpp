@@ -1,4 +1,5 @@
-// Compiled with -O3 and -ffp-contract=off: a product and a sum that became one operation would give other bits than the reference's.
+// Compiled with -O3 and -ffp-contract=off: a product and a sum that became one operation would give other bits than the
+// reference's.
 #include "weights/ggml_types.h"
 
 #include <cstring>
@@ -83,7 +84,8 @@ ONCEKIT_VECTORISED void q5_1(const char* __restrict from, float* __restrict to, 
   }
 }
 
-// The six-bit scale and minimum of part j of a K block, out of its 12 bytes: 0 to 3 whole, 4 to 7 in nibbles with two more bits above those.
+// The six-bit scale and minimum of part j of a K block, out of its 12 bytes: 0 to 3 whole, 4 to 7 in nibbles with two more bits
+// above those.
 void k_scale(const std::uint8_t* s, int j, int& scale, int& minimum) {
   scale = j < 4 ? s[j] & 63 : (s[j + 4] & 15) | (s[j - 4] >> 2 & 0x30);
   minimum = j < 4 ? s[j + 4] & 63 : s[j + 4] >> 4 | (s[j] >> 2 & 0x30);
@@ -135,18 +137,20 @@ ONCEKIT_VECTORISED void q6_k(const char* __restrict from, float* __restrict to, 
 }
 
 constexpr GgmlType kTypes[] = {
-    {0, "F32", 1, 4, at::kFloat, nullptr},    {1, "F16", 1, 2, at::kHalf, nullptr},     {30, "BF16", 1, 2, at::kBFloat16, nullptr},
-    {8, "Q8_0", 32, 34, at::kFloat, q8_0},    {2, "Q4_0", 32, 18, at::kFloat, q4_0},    {3, "Q4_1", 32, 20, at::kFloat, q4_1},
-    {6, "Q5_0", 32, 22, at::kFloat, q5_0},    {7, "Q5_1", 32, 24, at::kFloat, q5_1},    {12, "Q4_K", 256, 144, at::kFloat, q4_k},
-    {13, "Q5_K", 256, 176, at::kFloat, q5_k}, {14, "Q6_K", 256, 210, at::kFloat, q6_k},
+    {0, "F32", 1, 4, at::kFloat, nullptr},      {1, "F16", 1, 2, at::kHalf, nullptr},
+    {30, "BF16", 1, 2, at::kBFloat16, nullptr}, {8, "Q8_0", 32, 34, at::kFloat, q8_0},
+    {2, "Q4_0", 32, 18, at::kFloat, q4_0},      {3, "Q4_1", 32, 20, at::kFloat, q4_1},
+    {6, "Q5_0", 32, 22, at::kFloat, q5_0},      {7, "Q5_1", 32, 24, at::kFloat, q5_1},
+    {12, "Q4_K", 256, 144, at::kFloat, q4_k},   {13, "Q5_K", 256, 176, at::kFloat, q5_k},
+    {14, "Q6_K", 256, 210, at::kFloat, q6_k},
 };
 
 // By number.
-constexpr const char* kNames[] = {"F32",      "F16",      "Q4_0",  "Q4_1",  "Q4_2",       "Q4_3",       "Q5_0",       "Q5_1",
-                                  "Q8_0",     "Q8_1",     "Q2_K",  "Q3_K",  "Q4_K",       "Q5_K",       "Q6_K",       "Q8_K",
-                                  "IQ2_XXS",  "IQ2_XS",   "IQ3_XXS", "IQ1_S", "IQ4_NL",   "IQ3_S",      "IQ2_S",      "IQ4_XS",
-                                  "I8",       "I16",      "I32",   "I64",   "F64",        "IQ1_M",      "BF16",       "Q4_0_4_4",
-                                  "Q4_0_4_8", "Q4_0_8_8", "TQ1_0", "TQ2_0", "IQ4_NL_4_4", "IQ4_NL_4_8", "IQ4_NL_8_8", "MXFP4"};
+constexpr const char* kNames[] = {
+    "F32",    "F16",      "Q4_0",     "Q4_1",     "Q4_2",  "Q4_3",  "Q5_0",       "Q5_1",       "Q8_0",       "Q8_1",
+    "Q2_K",   "Q3_K",     "Q4_K",     "Q5_K",     "Q6_K",  "Q8_K",  "IQ2_XXS",    "IQ2_XS",     "IQ3_XXS",    "IQ1_S",
+    "IQ4_NL", "IQ3_S",    "IQ2_S",    "IQ4_XS",   "I8",    "I16",   "I32",        "I64",        "F64",        "IQ1_M",
+    "BF16",   "Q4_0_4_4", "Q4_0_4_8", "Q4_0_8_8", "TQ1_0", "TQ2_0", "IQ4_NL_4_4", "IQ4_NL_4_8", "IQ4_NL_8_8", "MXFP4"};
 
 }  // namespace
 
@@ -156,7 +160,9 @@ const GgmlType* ggml_type(std::uint32_t id) {
   return nullptr;
 }
 
-std::string ggml_type_name(std::uint32_t id) { return id < std::size(kNames) ? std::string(kNames[id]) : std::string("type ").append(std::to_string(id)); }
+std::string ggml_type_name(std::uint32_t id) {
+  return id < std::size(kNames) ? std::string(kNames[id]) : std::string("type ").append(std::to_string(id));
+}
 
 std::string ggml_readable() {
   std::string list;

@@ -1,5 +1,5 @@
-// The element types of GGUF files (https://github.com/ggml-org/ggml, "GGUF", and ggml-common.h for the blocks): those that we read, and
-// how blocks of them become floats.
+// The element types of GGUF files (https://github.com/ggml-org/ggml, "GGUF", and ggml-common.h for the blocks): those that we
+// read, and how blocks of them become floats.
 #pragma once
 
 #include <cstdint>
@@ -12,9 +12,9 @@ namespace oncekit {
 struct GgmlType {
   std::uint32_t id;
   const char* name;
-  std::int64_t block;      ///< elements in a block; 1: not quantised
-  std::int64_t bytes;      ///< of a block
-  at::ScalarType type;     ///< of what is read: float32 for quantised types
+  std::int64_t block;   ///< elements in a block; 1: not quantised
+  std::int64_t bytes;   ///< of a block
+  at::ScalarType type;  ///< of what is read: float32 for quantised types
   /// Quantised types: `blocks` blocks to floats, the same bits as the gguf package's. Null: the bytes are the elements.
   void (*dequantise)(const char* from, float* to, std::int64_t blocks);
 };

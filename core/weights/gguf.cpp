@@ -20,7 +20,21 @@ using nlohmann::json;
 constexpr int kDeepestArray = 4;
 constexpr std::uint32_t kMostDimensions = 8;
 
-enum ValueType : std::uint32_t { kUint8, kInt8, kUint16, kInt16, kUint32, kInt32, kFloat32, kBool, kString, kArray, kUint64, kInt64, kFloat64 };
+enum ValueType : std::uint32_t {
+  kUint8,
+  kInt8,
+  kUint16,
+  kInt16,
+  kUint32,
+  kInt32,
+  kFloat32,
+  kBool,
+  kString,
+  kArray,
+  kUint64,
+  kInt64,
+  kFloat64
+};
 constexpr std::uint64_t kSmallestValue[] = {1, 1, 2, 2, 4, 4, 4, 1, 8, 12, 8, 8, 8};  // bytes
 
 /// The shortest decimal of a float32, so that 1e-05 is 1e-05 and not 9.999999747378752e-06.
@@ -49,12 +63,17 @@ class Reader {
 
  private:
   [[noreturn]] void fail(const std::string& what, std::uint64_t offset) const {
-    throw Error(ErrorKind::kData, fmt::format("{} (byte offset {} of the file, which has {} bytes)", what, offset, text_.size()),
+    throw Error(ErrorKind::kData,
+                fmt::format("{} (byte offset {} of the file, which has {} bytes)", what, offset, text_.size()),
                 "the file is damaged or was cut short: fetch or convert it again", file_.mapping->path().string());
   }
   [[noreturn]] void fail_foreign() const {
-    throw Error(ErrorKind::kData, fmt::format("is no GGUF file: it begins with {}, expected 'GGUF'", text_.empty() ? "nothing" : quoted_name(text_.substr(0, 4))),
-                text_.starts_with("tjgg") || text_.starts_with("fmgg") || text_.starts_with("lmgg") ? "the format before GGUF is not read: convert the model again" : "fetch it again",
+    throw Error(ErrorKind::kData,
+                fmt::format("is no GGUF file: it begins with {}, expected 'GGUF'",
+                            text_.empty() ? "nothing" : quoted_name(text_.substr(0, 4))),
+                text_.starts_with("tjgg") || text_.starts_with("fmgg") || text_.starts_with("lmgg")
+                    ? "the format before GGUF is not read: convert the model again"
+                    : "fetch it again",
                 file_.mapping->path().string());
   }
   [[noreturn]] void fail_version(std::uint32_t version) const {
@@ -79,7 +98,8 @@ class Reader {
   std::string string(const char* what) {
     const std::uint64_t begin = at_;
     const auto length = number<std::uint64_t>(what);
-    if (length > text_.size() - at_) fail(fmt::format("ends inside {}{}, which should have {} bytes", what, context_, length), begin);
+    if (length > text_.size() - at_)
+      fail(fmt::format("ends inside {}{}, which should have {} bytes", what, context_, length), begin);
     std::string value(text_.substr(at_, length));
     at_ += length;
     return value;
@@ -108,7 +128,8 @@ class Reader {
     const auto count = number<std::uint64_t>("a list");
     if (type > kFloat64) fail(fmt::format("holds a list of unknown type {}{}", type, context_), begin);
     if (depth > kDeepestArray) fail("holds lists in lists too deep" + context_, begin);
-    if (count > (text_.size() - at_) / kSmallestValue[type]) fail(fmt::format("ends inside a list{}, which should have {} values", context_, count), begin + 4);
+    if (count > (text_.size() - at_) / kSmallestValue[type])
+      fail(fmt::format("ends inside a list{}, which should have {} values", context_, count), begin + 4);
     json list = json::array();
     list.get_ref<json::array_t&>().reserve(count);
     for (std::uint64_t i = 0; i < count; ++i) list.push_back(value(type, depth));
@@ -140,20 +161,28 @@ class Reader {
       context_ = " of tensor " + quoted_name(tensor.name);
       if (!names.insert(tensor.name).second) fail("names tensor " + quoted_name(tensor.name) + " twice", begins.back());
       const auto dimensions = number<std::uint32_t>("the number of sizes");
-      if (dimensions > kMostDimensions) fail(fmt::format("gives tensor {} {} sizes, expected at most {}", quoted_name(tensor.name), dimensions, kMostDimensions), at_ - 4);
-      for (std::uint32_t d = 0; d < dimensions; ++d) tensor.shape.insert(tensor.shape.begin(), number<std::int64_t>("the sizes"));
+      if (dimensions > kMostDimensions)
+        fail(
+            fmt::format("gives tensor {} {} sizes, expected at most {}", quoted_name(tensor.name), dimensions, kMostDimensions),
+            at_ - 4);
+      for (std::uint32_t d = 0; d < dimensions; ++d)
+        tensor.shape.insert(tensor.shape.begin(), number<std::int64_t>("the sizes"));
       const auto type = number<std::uint32_t>("the type");
       tensor.type = ggml_type(type);
       if (tensor.type == nullptr) {
-        throw Error(ErrorKind::kData, fmt::format("tensor {} is of type {}; readable are {} (byte offset {})", quoted_name(tensor.name), ggml_type_name(type),
-                                                  ggml_readable(), at_ - 4),
-                    "fetch the model's F16, BF16 or Q8_0 file, or convert this one: llama-quantize --allow-requantize IN.gguf OUT.gguf Q8_0",
+        throw Error(ErrorKind::kData,
+                    fmt::format("tensor {} is of type {}; readable are {} (byte offset {})", quoted_name(tensor.name),
+                                ggml_type_name(type), ggml_readable(), at_ - 4),
+                    "fetch the model's F16, BF16 or Q8_0 file, or convert this one: llama-quantize --allow-requantize IN.gguf "
+                    "OUT.gguf Q8_0",
                     file_.mapping->path().string());
       }
       tensor.offset = number<std::uint64_t>("the offset");
       const std::int64_t row = tensor.shape.empty() ? 1 : tensor.shape.back();
-      if (!tensor_bytes(tensor.shape, static_cast<std::uint64_t>(tensor.type->bytes), tensor.bytes) || row % tensor.type->block != 0) {
-        fail(fmt::format("gives tensor {} of type {} the impossible shape [{}]", quoted_name(tensor.name), tensor.type->name, fmt::join(tensor.shape, ", ")),
+      if (!tensor_bytes(tensor.shape, static_cast<std::uint64_t>(tensor.type->bytes), tensor.bytes) ||
+          row % tensor.type->block != 0) {
+        fail(fmt::format("gives tensor {} of type {} the impossible shape [{}]", quoted_name(tensor.name), tensor.type->name,
+                         fmt::join(tensor.shape, ", ")),
              begins.back());
       }
       tensor.bytes /= static_cast<std::uint64_t>(tensor.type->block);
@@ -167,16 +196,22 @@ class Reader {
     std::uint64_t alignment = 32;
     if (const auto found = file_.metadata.find("general.alignment"); found != file_.metadata.end()) {
       alignment = found->is_number_unsigned() ? found->get<std::uint64_t>() : 0;
-      if (alignment == 0 || alignment % 8 != 0 || alignment > (1u << 30)) fail("has the impossible general.alignment " + found->dump(-1, ' ', false, json::error_handler_t::replace), at_);
+      if (alignment == 0 || alignment % 8 != 0 || alignment > (1u << 30))
+        fail("has the impossible general.alignment " + quoted_name(found->dump(-1, ' ', false, json::error_handler_t::replace)),
+             at_);
     }
     const std::uint64_t data = (at_ + alignment - 1) / alignment * alignment;
     for (std::size_t i = 0; i < file_.tensors.size(); ++i) {
       GgufTensor& tensor = file_.tensors[i];
-      if (tensor.offset % alignment != 0) fail(fmt::format("gives tensor {} the offset {}, no multiple of {}", quoted_name(tensor.name), tensor.offset, alignment), begins[i]);
-      if (__builtin_add_overflow(tensor.offset, data, &tensor.offset) || tensor.offset > text_.size() || tensor.bytes > text_.size() - tensor.offset) {
+      if (tensor.offset % alignment != 0)
+        fail(
+            fmt::format("gives tensor {} the offset {}, no multiple of {}", quoted_name(tensor.name), tensor.offset, alignment),
+            begins[i]);
+      if (__builtin_add_overflow(tensor.offset, data, &tensor.offset) || tensor.offset > text_.size() ||
+          tensor.bytes > text_.size() - tensor.offset) {
         throw Error(ErrorKind::kData,
-                    fmt::format("tensor {} should lie at byte offset {}, {} bytes, but the file has {} bytes", quoted_name(tensor.name), tensor.offset, tensor.bytes,
-                                text_.size()),
+                    fmt::format("tensor {} should lie at byte offset {}, {} bytes, but the file has {} bytes",
+                                quoted_name(tensor.name), tensor.offset, tensor.bytes, text_.size()),
                     "the file is damaged or was cut short: fetch or convert it again", file_.mapping->path().string());
       }
     }

@@ -1,5 +1,5 @@
-// GGUF files (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md), versions 2 and 3, little-endian: magic, version, counts,
-// metadata (key, type, value), tensor headers (name, sizes, type, offset), padding, then the data of all tensors.
+// GGUF files (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md), versions 2 and 3, little-endian: magic, version,
+// counts, metadata (key, type, value), tensor headers (name, sizes, type, offset), padding, then the data of all tensors.
 #pragma once
 
 #include <cstdint>
@@ -24,11 +24,13 @@ struct GgufTensor {
 
 struct GgufFile {
   std::shared_ptr<const Mapping> mapping;
-  nlohmann::json metadata;  ///< an object: key -> number, text, bool or list. A float32 is the shortest decimal that gives its bits.
+  nlohmann::json
+      metadata;  ///< an object: key -> number, text, bool or list. A float32 is the shortest decimal that gives its bits.
   std::vector<GgufTensor> tensors;
 };
 
-/// Throws Error(kData) naming key or tensor and byte offset when the file is damaged or cut short, or holds a type that is not read.
+/// Throws Error(kData) naming key or tensor and byte offset when the file is damaged or cut short, or holds a type that is not
+/// read.
 GgufFile read_gguf(const std::filesystem::path& path);
 
 }  // namespace oncekit

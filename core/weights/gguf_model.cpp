@@ -1,4 +1,5 @@
-// A GGUF file as a model: Hugging Face's names and config, quantised blocks as float32, rotary rows where Hugging Face has them.
+// A GGUF file as a model: Hugging Face's names and config, quantised blocks as float32, rotary rows where Hugging Face has
+// them.
 #include <algorithm>
 #include <cstring>
 #include <map>
@@ -26,21 +27,26 @@ struct Entry {
 
 class GgufModel final : public ModelSource {
  public:
-  explicit GgufModel(const std::filesystem::path& path) : path_(path), file_(read_gguf(path)), config_(hugging_face_config(file_)) {
+  explicit GgufModel(const std::filesystem::path& path)
+      : path_(path), file_(read_gguf(path)), config_(hugging_face_config(file_)) {
     const auto architecture = config_.at("model_type").get<std::string>();
     for (const GgufTensor& tensor : file_.tensors) {
       if (tensor.name == "rope_freqs.weight") continue;  // in the config
       const std::string name = hugging_face_name(architecture, tensor.name);
       if (name.empty()) {
-        throw Error(ErrorKind::kData, fmt::format("has tensor {}, which no {} model has (byte offset {})", quoted_name(tensor.name), architecture, tensor.offset),
+        throw Error(ErrorKind::kData,
+                    fmt::format("has tensor {}, which no {} model has (byte offset {})", quoted_name(tensor.name), architecture,
+                                tensor.offset),
                     "use the model's Hugging Face folder, or choose another model", path_.string());
       }
       const std::int64_t heads = interleaved_heads(config_, name);
       const bool split_block = tensor.type->block > 1 && tensor.shape.size() < 2;
-      if (heads > 0 && (tensor.shape.empty() || split_block || tensor.shape[0] != heads * config_.at("head_dim").get<std::int64_t>())) {
+      if (heads > 0 &&
+          (tensor.shape.empty() || split_block || tensor.shape[0] != heads * config_.at("head_dim").get<std::int64_t>())) {
         throw Error(ErrorKind::kData,
-                    fmt::format("tensor {} has shape [{}], expected {} heads of width {} in its rows (byte offset {})", quoted_name(tensor.name),
-                                fmt::join(tensor.shape, ", "), heads, config_.at("head_dim").dump(), tensor.offset),
+                    fmt::format("tensor {} has shape [{}], expected {} heads of width {} in its rows (byte offset {})",
+                                quoted_name(tensor.name), fmt::join(tensor.shape, ", "), heads, config_.at("head_dim").dump(),
+                                tensor.offset),
                     "convert the model again with llama.cpp's convert_hf_to_gguf.py", path_.string());
       }
       entries_.emplace(name, Entry{&tensor, heads});
@@ -63,7 +69,8 @@ class GgufModel final : public ModelSource {
   at::Tensor read(const std::string& name) const override {
     const Entry& found = entry(name);
     const GgufTensor& tensor = *found.tensor;
-    if (tensor.type->dequantise == nullptr && found.heads == 0) return mapped_tensor(file_.mapping, tensor.offset, tensor.type->type, tensor.shape);
+    if (tensor.type->dequantise == nullptr && found.heads == 0)
+      return mapped_tensor(file_.mapping, tensor.offset, tensor.type->type, tensor.shape);
     return computed(tensor, found.heads);
   }
   // The number counts changes of what this reader makes of a file.

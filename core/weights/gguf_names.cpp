@@ -20,10 +20,12 @@ using Names = std::vector<std::pair<std::string_view, std::string_view>>;
 
 // Without ".weight" and ".bias"; those of a layer without "blk.N." and the layer's prefix.
 const Names kDecoder = {{"token_embd", "model.embed_tokens"}, {"output_norm", "model.norm"}, {"output", "lm_head"}};
-const Names kDecoderLayer = {{"attn_norm", "input_layernorm"},    {"ffn_norm", "post_attention_layernorm"}, {"attn_q", "self_attn.q_proj"},
-                             {"attn_k", "self_attn.k_proj"},      {"attn_v", "self_attn.v_proj"},           {"attn_output", "self_attn.o_proj"},
-                             {"attn_q_norm", "self_attn.q_norm"}, {"attn_k_norm", "self_attn.k_norm"},      {"ffn_gate", "mlp.gate_proj"},
-                             {"ffn_up", "mlp.up_proj"},           {"ffn_down", "mlp.down_proj"}};
+const Names kDecoderLayer = {{"attn_norm", "input_layernorm"},    {"ffn_norm", "post_attention_layernorm"},
+                             {"attn_q", "self_attn.q_proj"},      {"attn_k", "self_attn.k_proj"},
+                             {"attn_v", "self_attn.v_proj"},      {"attn_output", "self_attn.o_proj"},
+                             {"attn_q_norm", "self_attn.q_norm"}, {"attn_k_norm", "self_attn.k_norm"},
+                             {"ffn_gate", "mlp.gate_proj"},       {"ffn_up", "mlp.up_proj"},
+                             {"ffn_down", "mlp.down_proj"}};
 const Names kBert = {{"token_embd", "embeddings.word_embeddings"},
                      {"token_types", "embeddings.token_type_embeddings"},
                      {"position_embd", "embeddings.position_embeddings"},
@@ -72,7 +74,8 @@ class Keys {
   std::optional<double> real(const std::string& key) const {
     const json* value = find(architecture_ + "." + key);
     if (value == nullptr) return {};
-    if (!value->is_number() || !std::isfinite(value->get<double>())) fail("has key '" + architecture_ + "." + key + "' that is no number", kConvert);
+    if (!value->is_number() || !std::isfinite(value->get<double>()))
+      fail("has key '" + architecture_ + "." + key + "' that is no number", kConvert);
     return value->get<double>();
   }
   std::string text(const std::string& key) const {
@@ -82,7 +85,8 @@ class Keys {
     return value->get<std::string>();
   }
   const GgufTensor* tensor(const std::string& name) const {
-    const auto found = std::find_if(file_.tensors.begin(), file_.tensors.end(), [&](const GgufTensor& t) { return t.name == name; });
+    const auto found =
+        std::find_if(file_.tensors.begin(), file_.tensors.end(), [&](const GgufTensor& t) { return t.name == name; });
     return found == file_.tensors.end() ? nullptr : &*found;
   }
   /// Rows of a table [rows, hidden].
@@ -90,7 +94,9 @@ class Keys {
     const GgufTensor* found = tensor(name);
     if (found == nullptr) fail("has no tensor '" + name + "'", kConvert);
     if (found->shape.size() != 2 || found->shape[1] != hidden || found->shape[0] < 1) {
-      fail(fmt::format("has tensor '{}' of shape [{}], expected [rows, {}] (byte offset {})", name, fmt::join(found->shape, ", "), hidden, found->offset), kConvert);
+      fail(fmt::format("has tensor '{}' of shape [{}], expected [rows, {}] (byte offset {})", name,
+                       fmt::join(found->shape, ", "), hidden, found->offset),
+           kConvert);
     }
     return found->shape[0];
   }
@@ -100,16 +106,20 @@ class Keys {
   static constexpr const char* kConvert = "convert the model again with llama.cpp's convert_hf_to_gguf.py";
 
  private:
-  static std::string shown(const json& value) { return quoted_name(value.dump(-1, ' ', false, json::error_handler_t::replace)); }
+  static std::string shown(const json& value) {
+    return quoted_name(value.dump(-1, ' ', false, json::error_handler_t::replace));
+  }
   const GgufFile& file_;
   std::string architecture_;
 };
 
-// LLaMA 3's slowed rotary frequencies are stored as divisors of each of them; config.json has the rule they follow from. All published
-// models have low and high factors 1 and 4 and an original context of 8192 (transformers, modeling_rope_utils.py, "llama3").
+// LLaMA 3's slowed rotary frequencies are stored as divisors of each of them; config.json has the rule they follow from. All
+// published models have low and high factors 1 and 4 and an original context of 8192 (transformers, modeling_rope_utils.py,
+// "llama3").
 json llama3_rope_scaling(const Keys& keys, const GgufTensor& factors, double theta, std::int64_t head_dim) {
   const std::int64_t half = head_dim / 2;
-  const bool fits = factors.type->type == at::kFloat && factors.type->dequantise == nullptr && factors.shape == std::vector<std::int64_t>{half};
+  const bool fits = factors.type->type == at::kFloat && factors.type->dequantise == nullptr &&
+                    factors.shape == std::vector<std::int64_t>{half};
   std::vector<float> values(static_cast<std::size_t>(fits ? half : 0));
   if (fits) std::copy_n(keys.file().mapping->data() + factors.offset, factors.bytes, reinterpret_cast<char*>(values.data()));
   const double factor = values.empty() ? 0 : values.back();
@@ -118,7 +128,8 @@ json llama3_rope_scaling(const Keys& keys, const GgufTensor& factors, double the
   for (std::int64_t i = 0; i < half && same; ++i) {
     const double length = 2 * M_PI * std::pow(theta, 2.0 * static_cast<double>(i) / static_cast<double>(head_dim));
     double expected = 1;
-    if (length > kContext / kLow) expected = factor;
+    if (length > kContext / kLow)
+      expected = factor;
     else if (length > kContext / kHigh) {
       const double smooth = (kContext / length - kLow) / (kHigh - kLow);
       expected = 1 / ((1 - smooth) / factor + smooth);
@@ -126,10 +137,15 @@ json llama3_rope_scaling(const Keys& keys, const GgufTensor& factors, double the
     same = std::abs(values[static_cast<std::size_t>(i)] - expected) < 1e-3 * expected;
   }
   if (!same) {
-    keys.fail(fmt::format("has rotary factors (tensor '{}', byte offset {}) that do not follow LLaMA 3's rule", factors.name, factors.offset),
+    keys.fail(fmt::format("has rotary factors (tensor '{}', byte offset {}) that do not follow LLaMA 3's rule", factors.name,
+                          factors.offset),
               "use the model's Hugging Face folder instead");
   }
-  return {{"rope_type", "llama3"}, {"factor", factor}, {"low_freq_factor", kLow}, {"high_freq_factor", kHigh}, {"original_max_position_embeddings", 8192}};
+  return {{"rope_type", "llama3"},
+          {"factor", factor},
+          {"low_freq_factor", kLow},
+          {"high_freq_factor", kHigh},
+          {"original_max_position_embeddings", 8192}};
 }
 
 json rope_scaling(const Keys& keys, double theta, std::int64_t head_dim) {
@@ -138,26 +154,36 @@ json rope_scaling(const Keys& keys, double theta, std::int64_t head_dim) {
   if (type.empty() || type == "none") return nullptr;
   json scaling = {{"rope_type", type}};
   if (const auto factor = keys.real("rope.scaling.factor")) scaling["factor"] = *factor;
-  if (const auto context = keys.count("rope.scaling.original_context_length")) scaling["original_max_position_embeddings"] = *context;
+  if (const auto context = keys.count("rope.scaling.original_context_length"))
+    scaling["original_max_position_embeddings"] = *context;
   return scaling;
 }
 
 json decoder_config(const Keys& keys) {
   const std::int64_t hidden = keys.needed("embedding_length"), heads = keys.needed("attention.head_count");
   const std::int64_t kv_heads = keys.count("attention.head_count_kv").value_or(heads);
-  if (keys.count("expert_count").value_or(0) > 0) keys.fail("is a mixture of experts, which is not read", "choose a dense model");
+  if (keys.count("expert_count").value_or(0) > 0)
+    keys.fail("is a mixture of experts, which is not read", "choose a dense model");
   const std::int64_t head_dim = keys.count("attention.key_length").value_or(hidden / heads);
-  if (head_dim < 2 || head_dim % 2 != 0 || kv_heads < 1 || heads % kv_heads != 0 || keys.count("attention.value_length").value_or(head_dim) != head_dim) {
-    keys.fail(fmt::format("has impossible heads: {} of width {} on a model of width {}, {} for keys and values", heads, head_dim, hidden, kv_heads), Keys::kConvert);
+  if (head_dim < 2 || head_dim % 2 != 0 || kv_heads < 1 || heads % kv_heads != 0 ||
+      keys.count("attention.value_length").value_or(head_dim) != head_dim) {
+    keys.fail(fmt::format("has impossible heads: {} of width {} on a model of width {}, {} for keys and values", heads,
+                          head_dim, hidden, kv_heads),
+              Keys::kConvert);
   }
   const std::int64_t rotary = keys.count("rope.dimension_count").value_or(head_dim);
   if (rotary != head_dim) {
-    keys.fail(fmt::format("has heads of width {} of which {} are rotary; read are models with all of them rotary", head_dim, rotary), "choose another model");
+    keys.fail(
+        fmt::format("has heads of width {} of which {} are rotary; read are models with all of them rotary", head_dim, rotary),
+        "choose another model");
   }
   const double theta = keys.real("rope.freq_base").value_or(10000.0);
   const auto eps = keys.real("attention.layer_norm_rms_epsilon");
   if (!eps) keys.fail("has no key '" + keys.architecture() + ".attention.layer_norm_rms_epsilon'", Keys::kConvert);
-  return {{"architectures", {keys.architecture() == "llama" ? "LlamaForCausalLM" : keys.architecture() == "qwen2" ? "Qwen2ForCausalLM" : "Qwen3ForCausalLM"}},
+  return {{"architectures",
+           {keys.architecture() == "llama"   ? "LlamaForCausalLM"
+            : keys.architecture() == "qwen2" ? "Qwen2ForCausalLM"
+                                             : "Qwen3ForCausalLM"}},
           {"hidden_act", "silu"},
           {"hidden_size", hidden},
           {"num_attention_heads", heads},
@@ -218,7 +244,8 @@ json hugging_face_config(const GgufFile& file) {
   const Keys keys(file, architecture);
   if (architecture.empty()) keys.fail("has no key 'general.architecture'", Keys::kConvert);
   if (architecture != "llama" && architecture != "qwen2" && architecture != "qwen3" && architecture != "bert") {
-    keys.fail("is a model of architecture " + quoted_name(architecture) + "; read from GGUF are llama (also Mistral), qwen2, qwen3 and bert",
+    keys.fail("is a model of architecture " + quoted_name(architecture) +
+                  "; read from GGUF are llama (also Mistral), qwen2, qwen3 and bert",
               "use the model's Hugging Face folder, or choose another model");
   }
   if (const json* split = keys.find("split.count"); split != nullptr && *split != 1 && *split != 0) {

@@ -1,12 +1,12 @@
 #include "weights/mapping.h"
 
-#include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <vector>
 
 #include <ATen/ops/from_blob.h>
@@ -17,7 +17,8 @@ namespace oncekit {
 
 std::shared_ptr<const Mapping> Mapping::open(const std::filesystem::path& path) {
   const auto fail = [&](const char* what) -> Error {
-    return Error(ErrorKind::kData, std::string(what) + ": " + std::strerror(errno), "check the path and its permissions", path.string());
+    return Error(ErrorKind::kData, std::string(what) + ": " + std::strerror(errno), "check the path and its permissions",
+                 path.string());
   };
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) throw fail("cannot be opened");
@@ -69,13 +70,15 @@ at::Tensor mapped_tensor(std::shared_ptr<const Mapping> file, std::uint64_t offs
   if (bytes == 0 || reinterpret_cast<std::uintptr_t>(at) % element != 0) {
     auto copy = std::make_shared<std::vector<std::uint64_t>>(bytes / 8 + 1);
     if (bytes != 0) std::memcpy(copy->data(), at, bytes);
-    return at::from_blob(copy->data(), shape, strides, [copy](void*) {}, options);
+    return at::from_blob(
+        copy->data(), shape, strides, [copy](void*) {}, options);
   }
   const auto release = [file, offset, bytes](void*) { file->give_back(offset, bytes); };
   return at::from_blob(const_cast<char*>(at), shape, strides, release, options);
 }
 
-at::Tensor mapped_tensor(std::shared_ptr<const Mapping> file, std::uint64_t offset, at::ScalarType type, at::IntArrayRef shape) {
+at::Tensor mapped_tensor(std::shared_ptr<const Mapping> file, std::uint64_t offset, at::ScalarType type,
+                         at::IntArrayRef shape) {
   std::vector<std::int64_t> strides(shape.size(), 1);
   for (std::size_t i = shape.size(); i-- > 1;) strides[i - 1] = strides[i] * std::max<std::int64_t>(shape[i], 1);
   return mapped_tensor(std::move(file), offset, type, shape, strides);

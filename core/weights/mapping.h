@@ -1,5 +1,5 @@
-// A file mapped into memory, for reading only: its pages are the system's page cache, count against no limit on data (ulimit -d), and
-// whoever writes into them is killed.
+// A file mapped into memory, for reading only: its pages are the system's page cache, count against no limit on data (ulimit
+// -d), and whoever writes into them is killed.
 #pragma once
 
 #include <cstddef>
@@ -12,8 +12,8 @@
 
 namespace oncekit {
 
-/// All methods may be called from any thread. A file that another program cuts short while it is mapped kills the process when the
-/// lost pages are touched: files of weights are replaced by renaming, never written in place.
+/// All methods may be called from any thread. A file that another program cuts short while it is mapped kills the process when
+/// the lost pages are touched: files of weights are replaced by renaming, never written in place.
 class Mapping {
  public:
   /// Throws Error(kData) naming the file. An empty file gives an empty mapping.
@@ -36,8 +36,9 @@ class Mapping {
   std::size_t size_;
 };
 
-/// A tensor over mapped bytes (REQUIRES: all of its elements lie inside). It keeps the mapping alive; its pages are given back when the
-/// last copy dies. No bytes are copied, unless `offset` is no multiple of the element's size: then the tensor is a copy.
+/// A tensor over mapped bytes (REQUIRES: all of its elements lie inside). It keeps the mapping alive; its pages are given back
+/// when the last copy dies. No bytes are copied, unless `offset` is no multiple of the element's size: then the tensor is a
+/// copy.
 at::Tensor mapped_tensor(std::shared_ptr<const Mapping> file, std::uint64_t offset, at::ScalarType type, at::IntArrayRef shape,
                          at::IntArrayRef strides);
 /// The same for elements in C order.

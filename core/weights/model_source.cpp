@@ -26,8 +26,8 @@ json read_json(const fs::path& path) {
   try {
     value = json::parse(read_file(path));
   } catch (const json::parse_error& e) {
-    throw Error(ErrorKind::kData, fmt::format("is no JSON: it goes wrong at byte offset {}", e.byte - 1), "the file is damaged or was cut short: fetch it again",
-                path.string());
+    throw Error(ErrorKind::kData, fmt::format("is no JSON: it goes wrong at byte offset {}", e.byte - 1),
+                "the file is damaged or was cut short: fetch it again", path.string());
   } catch (const json::exception&) {
     throw Error(ErrorKind::kData, "is no JSON that can be read", "fetch it again", path.string());
   }
@@ -35,15 +35,16 @@ json read_json(const fs::path& path) {
   return value;
 }
 
-/// transformers 5 writes {"rope_parameters": {"rope_theta", "rope_type", ...}} where older versions wrote rope_theta and rope_scaling: the
-/// older keys are added.
+/// transformers 5 writes {"rope_parameters": {"rope_theta", "rope_type", ...}} where older versions wrote rope_theta and
+/// rope_scaling: the older keys are added.
 json read_config(const fs::path& path) {
   json config = read_json(path);
   const auto found = config.find("rope_parameters");
   if (found == config.end() || !found->is_object()) return config;
   const json rope = *found;
   if (!config.contains("rope_theta") && rope.contains("rope_theta")) config["rope_theta"] = rope["rope_theta"];
-  if (!config.contains("rope_scaling") && rope.contains("rope_type") && rope["rope_type"] != "default") config["rope_scaling"] = rope;
+  if (!config.contains("rope_scaling") && rope.contains("rope_type") && rope["rope_type"] != "default")
+    config["rope_scaling"] = rope;
   return config;
 }
 
@@ -51,7 +52,8 @@ json read_config(const fs::path& path) {
 class FolderModel final : public ModelSource {
  public:
   /// weights: the file of tensors, or the index of several.
-  FolderModel(fs::path folder, const fs::path& weights) : folder_(std::move(folder)), config_(read_config(folder_ / "config.json")) {
+  FolderModel(fs::path folder, const fs::path& weights)
+      : folder_(std::move(folder)), config_(read_config(folder_ / "config.json")) {
     inputs_ = {folder_ / "config.json", weights};
     if (weights.extension() != ".json") {
       const std::size_t file = add(weights);
@@ -66,8 +68,11 @@ class FolderModel final : public ModelSource {
     std::map<std::string, std::vector<std::string>> by_file;
     for (const auto& [name, file] : map->items()) {
       if (!file.is_string() || fs::path(file.get<std::string>()).filename() != file.get<std::string>()) {
-        throw Error(ErrorKind::kData, "places tensor " + quoted_name(name) + " in " + quoted_name(file.is_string() ? file.get<std::string>() : file.dump()) + ", expected the name of a file beside it", "fetch it again",
-                    weights.string());
+        throw Error(ErrorKind::kData,
+                    "places tensor " + quoted_name(name) + " in " +
+                        quoted_name(file.is_string() ? file.get<std::string>() : file.dump()) +
+                        ", expected the name of a file beside it",
+                    "fetch it again", weights.string());
       }
       by_file[file.get<std::string>()].push_back(name);
     }
@@ -120,7 +125,9 @@ class FolderModel final : public ModelSource {
       if (count++ < 20) missing += (missing.empty() ? "" : ", ") + file;
     }
     if (count == 0) return;
-    throw Error(ErrorKind::kData, fmt::format("names {} files, and {} of them {} not there: {}{}", by_file.size(), count, count == 1 ? "is" : "are", missing, count > 20 ? ", ..." : ""),
+    throw Error(ErrorKind::kData,
+                fmt::format("names {} files, and {} of them {} not there: {}{}", by_file.size(), count,
+                            count == 1 ? "is" : "are", missing, count > 20 ? ", ..." : ""),
                 "fetch them into the same folder", index.string());
   }
   std::size_t add(const fs::path& path) {
@@ -154,21 +161,26 @@ class FolderModel final : public ModelSource {
   for (std::size_t i = 0; i < entries.size(); ++i) {
     const std::string name = entries[i].filename().string();
     if (i < 12) there += (i == 0 ? "" : ", ") + name;
-    if (name == "consolidated.00.pth") hint = "this is Meta's own layout: convert it with transformers' convert_llama_weights_to_hf.py";
-    if (name == "tf_model.h5" || name == "flax_model.msgpack") hint = "these weights are TensorFlow's or Flax's: fetch model.safetensors";
+    if (name == "consolidated.00.pth")
+      hint = "this is Meta's own layout: convert it with transformers' convert_llama_weights_to_hf.py";
+    if (name == "tf_model.h5" || name == "flax_model.msgpack")
+      hint = "these weights are TensorFlow's or Flax's: fetch model.safetensors";
   }
-  throw Error(ErrorKind::kData,
-              "holds no language model: looked for model.safetensors, model.safetensors.index.json, pytorch_model.bin, pytorch_model.bin.index.json and *.gguf; "
-              "found " +
-                  (there.empty() ? "nothing" : there + (entries.size() > 12 ? fmt::format(" and {} more", entries.size() - 12) : "")),
-              hint, folder.string());
+  throw Error(
+      ErrorKind::kData,
+      "holds no language model: looked for model.safetensors, model.safetensors.index.json, pytorch_model.bin, "
+      "pytorch_model.bin.index.json and *.gguf; "
+      "found " +
+          (there.empty() ? "nothing" : there + (entries.size() > 12 ? fmt::format(" and {} more", entries.size() - 12) : "")),
+      hint, folder.string());
 }
 
 std::vector<fs::path> sorted_entries(const fs::path& folder) {
   std::vector<fs::path> entries;
   std::error_code code;
   for (fs::directory_iterator at(folder, code), end; !code && at != end; at.increment(code)) entries.push_back(at->path());
-  if (code) throw Error(ErrorKind::kData, "cannot be read: " + code.message(), "check the path and its permissions", folder.string());
+  if (code)
+    throw Error(ErrorKind::kData, "cannot be read: " + code.message(), "check the path and its permissions", folder.string());
   std::sort(entries.begin(), entries.end());
   return entries;
 }
@@ -178,27 +190,33 @@ std::vector<fs::path> sorted_entries(const fs::path& folder) {
 std::unique_ptr<ModelSource> open_model(const fs::path& path) {
   std::error_code ignored;
   if (!fs::exists(path, ignored)) {
-    throw Error(ErrorKind::kData, "does not exist; expected a folder with a language model, or a .gguf file", "check the path", path.string());
+    throw Error(ErrorKind::kData, "does not exist; expected a folder with a language model, or a .gguf file", "check the path",
+                path.string());
   }
   if (!fs::is_directory(path, ignored)) {
     if (path.extension() == ".gguf") return open_gguf_model(path);
-    throw Error(ErrorKind::kData, "is neither a folder nor a .gguf file", "name the folder that holds the weights and config.json", path.string());
+    throw Error(ErrorKind::kData, "is neither a folder nor a .gguf file",
+                "name the folder that holds the weights and config.json", path.string());
   }
   const std::vector<fs::path> entries = sorted_entries(path);
-  for (const char* name : {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"}) {
+  for (const char* name :
+       {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"}) {
     if (!fs::exists(path / name, ignored)) continue;
     if (!fs::exists(path / "config.json", ignored)) {
-      throw Error(ErrorKind::kData, fmt::format("holds {} but no config.json", name), "fetch the model's config.json into the same folder", path.string());
+      throw Error(ErrorKind::kData, fmt::format("holds {} but no config.json", name),
+                  "fetch the model's config.json into the same folder", path.string());
     }
     return std::make_unique<FolderModel>(path, path / name);
   }
   std::vector<fs::path> ggufs;
-  std::copy_if(entries.begin(), entries.end(), std::back_inserter(ggufs), [](const fs::path& p) { return p.extension() == ".gguf"; });
+  std::copy_if(entries.begin(), entries.end(), std::back_inserter(ggufs),
+               [](const fs::path& p) { return p.extension() == ".gguf"; });
   if (ggufs.empty()) nothing_found(path, entries);
   if (ggufs.size() > 1) {
     std::string list;
     for (const fs::path& file : ggufs) list += (list.empty() ? "" : ", ") + file.filename().string();
-    throw Error(ErrorKind::kData, fmt::format("holds {} GGUF files: {}", ggufs.size(), list), "name one of them", path.string());
+    throw Error(ErrorKind::kData, fmt::format("holds {} GGUF files: {}", ggufs.size(), list), "name one of them",
+                path.string());
   }
   return open_gguf_model(ggufs.front());
 }

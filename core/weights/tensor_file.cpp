@@ -24,7 +24,9 @@ class SafetensorsTensors final : public TensorFile {
 
 }  // namespace
 
-std::unique_ptr<TensorFile> open_safetensors_tensors(const std::filesystem::path& path) { return std::make_unique<SafetensorsTensors>(path); }
+std::unique_ptr<TensorFile> open_safetensors_tensors(const std::filesystem::path& path) {
+  return std::make_unique<SafetensorsTensors>(path);
+}
 
 std::string quoted_name(std::string_view text) {
   std::string shown = "'";

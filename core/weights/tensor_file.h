@@ -32,7 +32,8 @@ std::unique_ptr<ModelSource> open_gguf_model(const std::filesystem::path& path);
 /// Text from a file as it may stand in a message: quoted, cut at 80 characters, what is not printable ASCII as '?'.
 std::string quoted_name(std::string_view text);
 /// The error for a tensor that a file does not hold, with the nearest one that it does.
-[[noreturn]] void no_such_tensor(const std::string& name, const std::vector<std::string>& names, const std::filesystem::path& path);
+[[noreturn]] void no_such_tensor(const std::string& name, const std::vector<std::string>& names,
+                                 const std::filesystem::path& path);
 /// Bytes of a tensor; false when they, or the strides of its shape, are beyond 63 bits, or a size is negative.
 bool tensor_bytes(const std::vector<std::int64_t>& shape, std::uint64_t element, std::uint64_t& bytes);
 

@@ -17,24 +17,26 @@ struct StorageName {
   const char* name;
   at::ScalarType type;
 };
-constexpr StorageName kStorages[] = {{"FloatStorage", at::kFloat},       {"HalfStorage", at::kHalf},   {"BFloat16Storage", at::kBFloat16},
-                                     {"DoubleStorage", at::kDouble},     {"LongStorage", at::kLong},   {"IntStorage", at::kInt},
-                                     {"ShortStorage", at::kShort},       {"CharStorage", at::kChar},   {"ByteStorage", at::kByte},
-                                     {"BoolStorage", at::kBool}};
+constexpr StorageName kStorages[] = {{"FloatStorage", at::kFloat},       {"HalfStorage", at::kHalf},
+                                     {"BFloat16Storage", at::kBFloat16}, {"DoubleStorage", at::kDouble},
+                                     {"LongStorage", at::kLong},         {"IntStorage", at::kInt},
+                                     {"ShortStorage", at::kShort},       {"CharStorage", at::kChar},
+                                     {"ByteStorage", at::kByte},         {"BoolStorage", at::kBool}};
 
 /// A pickled value. All of them belong to one arena, so that cycles and deep nests cost nothing when they go.
 struct Value {
   enum Kind { kNone, kBool, kInt, kReal, kText, kTuple, kList, kDict, kGlobal, kStorage, kTensor, kMark } kind = kNone;
-  std::int64_t number = 0;                        // kBool, kInt
-  std::string text;                               // kText; kGlobal: module.name; kStorage: key
-  std::vector<Value*> items;                      // kTuple, kList
-  std::vector<std::pair<Value*, Value*>> pairs;   // kDict, in order
-  PickledTensor tensor{};                         // kTensor, kStorage (type and size)
+  std::int64_t number = 0;                       // kBool, kInt
+  std::string text;                              // kText; kGlobal: module.name; kStorage: key
+  std::vector<Value*> items;                     // kTuple, kList
+  std::vector<std::pair<Value*, Value*>> pairs;  // kDict, in order
+  PickledTensor tensor{};                        // kTensor, kStorage (type and size)
 };
 
 class Unpickler {
  public:
-  Unpickler(std::string_view bytes, std::uint64_t base, const std::filesystem::path& path) : bytes_(bytes), base_(base), path_(path) {}
+  Unpickler(std::string_view bytes, std::uint64_t base, const std::filesystem::path& path)
+      : bytes_(bytes), base_(base), path_(path) {}
 
   std::vector<PickledTensor> read() {
     const Value* root = run();
@@ -51,10 +53,12 @@ class Unpickler {
 
  private:
   static constexpr const char* kDamaged = "the file is damaged: fetch or write it again";
-  static constexpr const char* kSaveStateDict = "write it again with torch.save(model.state_dict(), FILE), or save it as safetensors";
+  static constexpr const char* kSaveStateDict =
+      "write it again with torch.save(model.state_dict(), FILE), or save it as safetensors";
 
   [[noreturn]] void fail(const std::string& what, const char* hint = kDamaged) const {
-    throw Error(ErrorKind::kData, fmt::format("{} (in data.pkl, byte offset {} of the file)", what, base_ + opcode_at_), hint, path_.string());
+    throw Error(ErrorKind::kData, fmt::format("{} (in data.pkl, byte offset {} of the file)", what, base_ + opcode_at_), hint,
+                path_.string());
   }
 
   // Bytes.
@@ -153,10 +157,12 @@ class Unpickler {
   void global() {
     std::string module = line();
     const std::string name = module + "." + line();
-    bool known = name == "collections.OrderedDict" || name == "torch._utils._rebuild_tensor_v2" || name == "torch._utils._rebuild_parameter";
+    bool known = name == "collections.OrderedDict" || name == "torch._utils._rebuild_tensor_v2" ||
+                 name == "torch._utils._rebuild_parameter";
     for (const StorageName& storage : kStorages) known = known || name == std::string("torch.") + storage.name;
     if (!known) {
-      fail("asks for " + quoted_name(name) + " to be loaded, which is refused: read are dictionaries of tensors and nothing else, since more could run code",
+      fail("asks for " + quoted_name(name) +
+               " to be loaded, which is refused: read are dictionaries of tensors and nothing else, since more could run code",
            kSaveStateDict);
     }
     Value* value = make(Value::kGlobal);
@@ -166,8 +172,9 @@ class Unpickler {
   void persistent_id() {
     const Value* id = pop();
     const auto& items = id->items;
-    const bool whole = id->kind == Value::kTuple && items.size() == 5 && items[0]->kind == Value::kText && items[0]->text == "storage" &&
-                       items[1]->kind == Value::kGlobal && items[2]->kind == Value::kText && items[4]->kind == Value::kInt;
+    const bool whole = id->kind == Value::kTuple && items.size() == 5 && items[0]->kind == Value::kText &&
+                       items[0]->text == "storage" && items[1]->kind == Value::kGlobal && items[2]->kind == Value::kText &&
+                       items[4]->kind == Value::kInt;
     if (!whole) fail("refers to something that is no storage");
     for (const StorageName& storage : kStorages) {
       if (items[1]->text != std::string("torch.") + storage.name) continue;
@@ -192,12 +199,14 @@ class Unpickler {
   void reduce() {
     const Value* arguments = pop();
     const Value* function = pop();
-    if (function->kind != Value::kGlobal || arguments->kind != Value::kTuple) fail("has a damaged pickle: a call of what is no function");
+    if (function->kind != Value::kGlobal || arguments->kind != Value::kTuple)
+      fail("has a damaged pickle: a call of what is no function");
     const auto& args = arguments->items;
     if (function->text == "collections.OrderedDict" && args.empty()) return push(make(Value::kDict));
-    if (function->text == "torch._utils._rebuild_parameter" && args.size() == 3 && args[0]->kind == Value::kTensor) return push(args[0]);
-    if (function->text == "torch._utils._rebuild_tensor_v2" && (args.size() == 6 || args.size() == 7) && args[0]->kind == Value::kStorage &&
-        args[1]->kind == Value::kInt) {
+    if (function->text == "torch._utils._rebuild_parameter" && args.size() == 3 && args[0]->kind == Value::kTensor)
+      return push(args[0]);
+    if (function->text == "torch._utils._rebuild_tensor_v2" && (args.size() == 6 || args.size() == 7) &&
+        args[0]->kind == Value::kStorage && args[1]->kind == Value::kInt) {
       Value* value = make(Value::kTensor);
       value->tensor = args[0]->tensor;
       value->tensor.storage_offset = args[1]->number;
@@ -215,7 +224,9 @@ class Unpickler {
       switch (opcode) {
         case '\x80': {  // PROTO
           const int protocol = number<std::uint8_t>();
-          if (protocol != 2) fail(fmt::format("has a pickle of protocol {}, expected 2", protocol), "write it again with torch.save, without pickle_protocol");
+          if (protocol != 2)
+            fail(fmt::format("has a pickle of protocol {}, expected 2", protocol),
+                 "write it again with torch.save, without pickle_protocol");
           break;
         }
         case '.': {  // STOP
@@ -269,7 +280,9 @@ class Unpickler {
           pop();
           top(Value::kDict);
           break;
-        default: fail(fmt::format("has a pickle with opcode 0x{:02x}, which torch.save does not write", static_cast<unsigned char>(opcode)));
+        default:
+          fail(fmt::format("has a pickle with opcode 0x{:02x}, which torch.save does not write",
+                           static_cast<unsigned char>(opcode)));
       }
     }
   }

@@ -55,11 +55,11 @@ std::string told(const fs::path& path) {
 }
 
 struct Format {
-  const char* name;       ///< for messages
-  const char* from;       ///< fixture: a folder, or a file
-  const char* file;       ///< which is damaged; "" for `from` itself
-  std::size_t headers;    ///< bytes that are bent one by one, from the begin; all when larger than the file
-  std::size_t tail = 0;   ///< and from the end
+  const char* name;      ///< for messages
+  const char* from;      ///< fixture: a folder, or a file
+  const char* file;      ///< which is damaged; "" for `from` itself
+  std::size_t headers;   ///< bytes that are bent one by one, from the begin; all when larger than the file
+  std::size_t tail = 0;  ///< and from the end
 };
 const Format kFormats[] = {{"safetensors", "llama", "model.safetensors", 1500},
                            {"index", "llama_sharded", "model.safetensors.index.json", 5000},
@@ -130,7 +130,8 @@ TEST_CASE("any byte of a header may be wrong: an error or a whole answer, never 
 TEST_CASE("the gallery of what is said about a model's files", "[errors]") {
   Folder folder;
   const auto gallery = [&](const std::string& name, const fs::path& path) {
-    check_gallery("weights/" + name, test::replaced(told(path), {{folder.path.string(), "models"}, {kModels.string(), "models"}}));
+    check_gallery("weights/" + name,
+                  test::replaced(told(path), {{folder.path.string(), "models"}, {kModels.string(), "models"}}));
   };
   const auto bent = [&](const std::string& name, const Format& format, const std::function<void(std::string&)>& change) {
     const auto [model, file] = copy(format, folder.path);
@@ -140,7 +141,8 @@ TEST_CASE("the gallery of what is said about a model's files", "[errors]") {
     gallery(name, model);
     fs::remove_all(model);
   };
-  const Format safetensors = kFormats[0], index = kFormats[1], config = kFormats[2], torch = kFormats[3], gguf = kFormats[4], bert = kFormats[6];
+  const Format safetensors = kFormats[0], index = kFormats[1], config = kFormats[2], torch = kFormats[3], gguf = kFormats[4],
+               bert = kFormats[6];
 
   gallery("nothing_there", folder.path / "absent");
   fs::create_directories(folder.path / "meta");
@@ -149,7 +151,11 @@ TEST_CASE("the gallery of what is said about a model's files", "[errors]") {
   gallery("meta_layout", folder.path / "meta");
   write(folder.path / "weights.pt", "");
   gallery("no_folder", folder.path / "weights.pt");
-  gallery("several_gguf", kModels);
+  for (const char* name : {"experts", "one_of_two", "other_divisors", "partly_rotary"})
+    gallery("gguf_" + std::string(name), kModels / (std::string(name) + ".gguf"));
+  fs::create_directories(folder.path / "several");
+  for (const char* name : {"a.gguf", "b.gguf"}) write(folder.path / "several" / name, "");
+  gallery("several_gguf", folder.path / "several");
   fs::create_directories(folder.path / "bare");
   fs::copy(kModels / "llama/model.safetensors", folder.path / "bare");
   gallery("no_config", folder.path / "bare");
@@ -176,7 +182,9 @@ TEST_CASE("the gallery of what is said about a model's files", "[errors]") {
   bent("gguf_big_endian", gguf, [](std::string& b) { b.replace(4, 4, std::string("\0\0\0\3", 4)); });
   // Behind a tensor's name stand the number of sizes, the sizes, the type.
   bent("gguf_type", gguf, [](std::string& b) { b[b.find("blk.0.attn_k.weight") + 19 + 4 + 16] = 21; });
-  bent("gguf_architecture", gguf, [](std::string& b) { replace(b, "architecture\x08\0\0\0\5\0\0\0\0\0\0\0llama"s, "architecture\x08\0\0\0\5\0\0\0\0\0\0\0mamba"s); });
+  bent("gguf_architecture", gguf, [](std::string& b) {
+    replace(b, "architecture\x08\0\0\0\5\0\0\0\0\0\0\0llama"s, "architecture\x08\0\0\0\5\0\0\0\0\0\0\0mamba"s);
+  });
   bent("gguf_missing_key", gguf, [](std::string& b) { replace(b, "llama.block_count", "llama.block_cuont"); });
   bent("gguf_foreign_tensor", gguf, [](std::string& b) { replace(b, "blk.0.ffn_down", "blk.0.ffn_gown"); });
   bent("gguf_heads", gguf, [](std::string& b) { b[b.find("llama.attention.head_count") + 26 + 4] = 8; });

@@ -52,16 +52,27 @@ struct Folder {
 }  // namespace
 
 TEST_CASE("a LLaMA is the same in all formats", "[unit][parity]") {
-  for (const char* name : {"llama", "llama_sharded", "llama_bin", "llama_bin_sharded", "llama_f32.gguf", "llama_f16.gguf", "llama_bf16.gguf", "llama_v2.gguf"}) {
+  for (const char* name : {"llama", "llama_sharded", "llama_bin", "llama_bin_sharded", "llama_f32.gguf", "llama_f16.gguf",
+                           "llama_bf16.gguf", "llama_v2.gguf"}) {
     INFO(name);
     const auto model = open_model(kModels / name);
     check_known(*model, 12);
     CHECK(model->contains("model.layers.0.self_attn.q_proj.weight"));
     CHECK(model->path() == kModels / name);
-    const nlohmann::json expected = {{"model_type", "llama"}, {"hidden_size", 32}, {"num_hidden_layers", 1}, {"num_attention_heads", 4},
-                                     {"num_key_value_heads", 2}, {"intermediate_size", 32}, {"rms_norm_eps", 1e-5}, {"rope_theta", 10000.0},
-                                     {"vocab_size", 8}, {"max_position_embeddings", 16}, {"tie_word_embeddings", false}, {"head_dim", 8},
-                                     {"attention_bias", false}, {"hidden_act", "silu"}};
+    const nlohmann::json expected = {{"model_type", "llama"},
+                                     {"hidden_size", 32},
+                                     {"num_hidden_layers", 1},
+                                     {"num_attention_heads", 4},
+                                     {"num_key_value_heads", 2},
+                                     {"intermediate_size", 32},
+                                     {"rms_norm_eps", 1e-5},
+                                     {"rope_theta", 10000.0},
+                                     {"vocab_size", 8},
+                                     {"max_position_embeddings", 16},
+                                     {"tie_word_embeddings", false},
+                                     {"head_dim", 8},
+                                     {"attention_bias", false},
+                                     {"hidden_act", "silu"}};
     for (const auto& [key, value] : expected.items()) {
       INFO(key);
       CHECK(model->config().at(key) == value);
@@ -84,11 +95,23 @@ TEST_CASE("the other families of GGUF have Hugging Face's names and config", "[u
   check_known(*bert_gguf, 21);
   check_known(*bert, 21);
   CHECK(bert->names() == bert_gguf->names());
-  for (const char* key : {"model_type", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "layer_norm_eps", "vocab_size",
-                          "max_position_embeddings", "type_vocab_size", "hidden_act"}) {
+  for (const char* key : {"model_type", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
+                          "layer_norm_eps", "vocab_size", "max_position_embeddings", "type_vocab_size", "hidden_act"}) {
     INFO(key);
     CHECK(bert->config().at(key) == bert_gguf->config().at(key));
   }
+}
+
+TEST_CASE("LLaMA 3's rotary factors become the rule that they follow from", "[unit][parity]") {
+  const auto model = open_model(kModels / "llama3.gguf");
+  CHECK(model->names() == std::vector<std::string>{"model.embed_tokens.weight"});
+  CHECK(model->config().at("rope_theta") == 500000.0);
+  CHECK(model->config().at("rope_scaling") == nlohmann::json({{"rope_type", "llama3"},
+                                                              {"factor", 8.0},
+                                                              {"low_freq_factor", 1.0},
+                                                              {"high_freq_factor", 4.0},
+                                                              {"original_max_position_embeddings", 8192}}));
+  CHECK(open_model(kModels / "llama_f16.gguf")->config().at("rope_scaling").is_null());
 }
 
 TEST_CASE("quantised tensors have the bits of the gguf package's", "[unit][parity]") {
@@ -147,7 +170,8 @@ TEST_CASE("ties, strided views and parameters of torch.save come through", "[uni
     fs::copy_file(kModels / name, folder.path / "m/pytorch_model.bin", fs::copy_options::overwrite_existing);
     const auto model = open_model(folder.path / "m");
     const at::Tensor base = at::arange(24, at::kFloat).view({4, 6});
-    CHECK(model->names() == std::vector<std::string>{"base", "double", "empty", "flag", "long", "parameter", "part", "scalar", "tied", "turned"});
+    CHECK(model->names() ==
+          std::vector<std::string>{"base", "double", "empty", "flag", "long", "parameter", "part", "scalar", "tied", "turned"});
     CHECK(model->read("base").equal(base));
     CHECK(model->read("tied").equal(base));
     // The one that Python's zipfile wrote has storages at odd places, which are copied.
@@ -173,7 +197,8 @@ TEST_CASE("26 GB of weights are read under 4 GiB of data, and pages go back when
   const std::int64_t layers = 40, rows = 16384, width = 20480;
   std::string header = "{";
   for (std::int64_t i = 0; i < layers; ++i) {
-    header += (i == 0 ? "" : ",") + ("\"layer" + std::to_string(i) + "\":{\"dtype\":\"BF16\",\"shape\":[16384,20480],\"data_offsets\":[") +
+    header += (i == 0 ? "" : ",") +
+              ("\"layer" + std::to_string(i) + "\":{\"dtype\":\"BF16\",\"shape\":[16384,20480],\"data_offsets\":[") +
               std::to_string(i * rows * width * 2) + "," + std::to_string((i + 1) * rows * width * 2) + "]}";
   }
   header += "}";
