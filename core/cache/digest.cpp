@@ -8,6 +8,7 @@
 #include <cstring>
 #include <ctime>
 #include <fstream>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -45,18 +46,37 @@ std::string hex(std::uint64_t value) {
   throw Error(ErrorKind::kData, std::string("cannot be read: ") + std::strerror(code), "check the path and its permissions", file.string());
 }
 
-std::string read_digest(int fd, const fs::path& file) {
+std::string read_digest(int fd, const fs::path& file, const std::function<void(std::int64_t)>& read) {
   const std::unique_ptr<XXH3_state_t, void (*)(XXH3_state_t*)> state(XXH3_createState(), [](XXH3_state_t* s) { XXH3_freeState(s); });
   XXH3_64bits_reset(state.get());
   std::vector<char> buffer(1 << 20);
+  std::int64_t unsaid = 0;
   for (;;) {
     const ssize_t n = ::read(fd, buffer.data(), buffer.size());
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) unreadable(file, errno);
+    if (n > 0) XXH3_64bits_update(state.get(), buffer.data(), static_cast<std::size_t>(n));
+    unsaid += n;
+    if (read && (n == 0 || unsaid >= 16 << 20)) {
+      read(unsaid);
+      unsaid = 0;
+    }
     if (n == 0) return hex(XXH3_64bits_digest(state.get()));
-    XXH3_64bits_update(state.get(), buffer.data(), static_cast<std::size_t>(n));
   }
 }
+
+// A file open for reading. Throws Error(kData).
+class Opened {
+ public:
+  explicit Opened(const fs::path& file) : fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC)) {
+    if (fd < 0) unreadable(file, errno);
+  }
+  ~Opened() { ::close(fd); }
+  Opened(const Opened&) = delete;
+  Opened& operator=(const Opened&) = delete;
+
+  const int fd;
+};
 
 }  // namespace
 
@@ -73,9 +93,8 @@ void keep_digests_in(const fs::path& folder) {
 }
 
 std::string file_digest(const fs::path& file) {
-  const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) unreadable(file, errno);
-  const std::unique_ptr<const int, void (*)(const int*)> closer(&fd, [](const int* f) { ::close(*f); });
+  const Opened opened(file);
+  const int fd = opened.fd;
   struct stat info {};
   if (::fstat(fd, &info) != 0) unreadable(file, errno);
   if (S_ISDIR(info.st_mode)) unreadable(file, EISDIR);
@@ -88,7 +107,7 @@ std::string file_digest(const fs::path& file) {
     const std::lock_guard lock(m.mutex);
     if (const auto found = m.digests.find(key); found != m.digests.end()) return found->second;
   }
-  const std::string digest = read_digest(fd, file);
+  const std::string digest = read_digest(fd, file, {});
   // Only what stood still while it was read, and for a while before, is remembered.
   struct stat after {};
   const bool still = ::fstat(fd, &after) == 0 && after.st_size == info.st_size && after.st_mtim.tv_sec == info.st_mtim.tv_sec &&
@@ -106,6 +125,11 @@ std::string file_digest(const fs::path& file) {
     ::close(out);
   }
   return digest;
+}
+
+std::string content_digest(const fs::path& file, const std::function<void(std::int64_t)>& read) {
+  const Opened opened(file);
+  return read_digest(opened.fd, file, read);
 }
 
 }  // namespace oncekit

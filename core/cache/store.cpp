@@ -1,19 +1,17 @@
 #include "cache/store.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
-#include <sys/statvfs.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include <cerrno>
-#include <chrono>
 #include <cstring>
 #include <system_error>
-#include <thread>
 #include <vector>
 
 #include "base/files.h"
 #include "cache/digest.h"
+#include "cache/file_list.h"
+#include "cache/lock.h"
 #include "oncekit/error.h"
 
 namespace oncekit {
@@ -35,30 +33,6 @@ bool means_full(const std::error_code& code) {
 [[noreturn]] void cannot(const std::string& what, const fs::path& path, int code) {
   throw Error(ErrorKind::kRun, what + ": " + std::strerror(code), "name another folder with --cache DIR", display_path(path));
 }
-
-// An exclusive lock between threads and processes, gone with the process.
-class FileLock {
- public:
-  FileLock(const fs::path& file, const std::function<void()>& waiting) : fd_(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644)) {
-    if (fd_ < 0) cannot("cannot make a lock file in the cache folder", file, errno);
-    try {
-      while (::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
-        if (errno != EWOULDBLOCK && errno != EINTR) cannot("cannot lock a cache entry", file, errno);
-        if (waiting) waiting();
-        std::this_thread::sleep_for(std::chrono::milliseconds(100));
-      }
-    } catch (...) {
-      ::close(fd_);
-      throw;
-    }
-  }
-  ~FileLock() { ::close(fd_); }
-  FileLock(const FileLock&) = delete;
-  FileLock& operator=(const FileLock&) = delete;
-
- private:
-  int fd_;
-};
 
 // Removes a half-built entry on the way out unless told to keep it.
 struct Part {
@@ -96,10 +70,12 @@ void remove_unwritten(const fs::path& folder) {
       found.push_back(entry.path());
   }
   for (const fs::path& file : found) fs::remove(file);
+  fs::remove(folder / kFileList);  // of a build that ended and was killed before it was moved into place
 }
 
 // REQUIRES: the lock. Throws what the build throws, or Error(kRun).
-void build_part(const fs::path& root, const fs::path& part, const CacheKey& key, CacheBuild mode, const CacheStore::Build& build) {
+void build_part(const fs::path& root, const fs::path& part, const CacheKey& key, CacheBuild mode, const CacheStore::Build& build,
+                const std::function<void()>& check) {
   try {
     if (mode == CacheBuild::kResumable && built_for(part, key)) {
       remove_unwritten(part);
@@ -116,6 +92,9 @@ void build_part(const fs::path& root, const fs::path& part, const CacheKey& key,
     std::error_code code;
     const fs::space_info space = fs::space(root, code);
     if (!code && space.capacity > 0 && space.available < kFullBelow) disk_full(root, key, mode);
+    write_file_list(part, [&](std::int64_t) {
+      if (check) check();
+    });
     write_file(part / "key.txt", key.text());
     sync_tree(part);
   } catch (const std::system_error& error) {  // fs::filesystem_error, and streams that throw
@@ -136,21 +115,25 @@ std::optional<fs::path> CacheStore::find(const CacheKey& key) const {
   return std::nullopt;
 }
 
-fs::path CacheStore::get(const CacheKey& key, const Build& build, CacheBuild mode, const std::function<void()>& waiting) const {
+fs::path CacheStore::get(const CacheKey& key, const Build& build, CacheBuild mode, const std::function<void()>& check) const {
   const fs::path final_name = folder(key);
-  if (find(key)) return final_name;
+  if (find(key)) {
+    // The key's time of change says when the entry was last asked for. A cache that cannot be written works too.
+    ::utimensat(AT_FDCWD, (final_name / "key.txt").c_str(), nullptr, 0);
+    return final_name;
+  }
 
   std::error_code code;
   fs::create_directories(root_ / "locks", code);
   if (code) cannot("cannot make the cache folder", root_, code.value());
-  const FileLock lock(root_ / "locks" / final_name.filename(), waiting);
+  const FileLock lock(root_ / "locks" / final_name.filename(), FileLock::Mode::kExclusive, check);
   if (find(key)) return final_name;
 
   Part part{final_name, mode == CacheBuild::kResumable};
   part.folder += ".part";
   fs::remove_all(final_name, code);  // an entry without its key, or another's: not ours to use
   if (code) cannot("cannot remove what an earlier build left", final_name, code.value());
-  build_part(root_, part.folder, key, mode, build);
+  build_part(root_, part.folder, key, mode, build, check);
   fs::rename(part.folder, final_name, code);
   if (code) cannot("cannot move a cache entry into place", final_name, code.value());
   part.keep = true;

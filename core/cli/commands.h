@@ -34,6 +34,7 @@ class Context {
   PluginHost& plugins();
   /// The core's recipe tables: [recipe], [model], [train], [evaluate], [run].
   const std::vector<CoreTable>& tables() const;
+  std::filesystem::path cache_root() const;  ///< from --cache, ONCEKIT_CACHE or "cache"
   /// From the global options; fixes torch's threads on the first call. Throws Error(kUsage) for a device that is not there.
   WorkspaceOptions workspace_options();
   /// A workspace for commands that read data outside a run.

@@ -29,10 +29,12 @@ PluginHost& Context::plugins() {
 
 const std::vector<CoreTable>& Context::tables() const { return core_tables(); }
 
+fs::path Context::cache_root() const { return folder_option(cache_folder, "ONCEKIT_CACHE", "cache"); }
+
 WorkspaceOptions Context::workspace_options() {
   if (quiet) log::set_level(log::Level::kWarn);
   WorkspaceOptions options;
-  options.cache = folder_option(cache_folder, "ONCEKIT_CACHE", "cache");
+  options.cache = cache_root();
   options.models = folder_option(models_folder, "ONCEKIT_MODELS", "models");
   options.threads = threads > 0 ? threads : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   options.device = device != "auto" ? device : cuda_available() ? "cuda:0" : "cpu";

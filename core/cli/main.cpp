@@ -52,6 +52,7 @@ int main(int argc, char** argv) {
   add_recipes(app, context);
   add_plugins(app, context);
   add_data(app, context);
+  add_cache(app, context);
   add_doctor(app, context);
   add_version(app, context);
   try {

@@ -1,17 +1,20 @@
 #include "run/workspace.h"
 
 #include <algorithm>
+#include <chrono>
 #include <exception>
 #include <fstream>
 #include <thread>
 
 #include "base/files.h"
+#include "cache/lock.h"
 #include "cache/store.h"
 #include "oncekit/error.h"
 #include "run/environment.h"
 #include "run/progress.h"
 
 namespace oncekit {
+namespace fs = std::filesystem;
 
 std::atomic<bool>& cancel_requested() {
   static std::atomic<bool> flag{false};
@@ -25,14 +28,54 @@ HostWorkspace::HostWorkspace(WorkspaceOptions options) : options_(std::move(opti
 
 HostWorkspace::~HostWorkspace() = default;
 
-std::filesystem::path HostWorkspace::cache(const CacheKey& key, const std::function<void(const std::filesystem::path&)>& build, CacheBuild mode) {
-  return CacheStore(options_.cache).get(key, build, mode, [this] { check_cancelled(); });
+fs::path HostWorkspace::cache(const CacheKey& key, const std::function<void(const fs::path&)>& build, CacheBuild mode) {
+  const CacheStore store(options_.cache);
+  const auto start = std::chrono::steady_clock::now();
+  CacheUse use;
+  const auto build_here = [&](const fs::path& folder) {
+    use.built = true;
+    build(folder);
+  };
+  do {
+    use.folder = store.get(key, build_here, mode, [this] { check_cancelled(); });
+  } while (!hold(use.folder, key));
+  use.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  note_use(use);
+  return use.folder;
 }
 
-std::optional<std::filesystem::path> HostWorkspace::find_cache(const CacheKey& key) const { return CacheStore(options_.cache).find(key); }
+std::optional<fs::path> HostWorkspace::find_cache(const CacheKey& key) const {
+  const std::optional<fs::path> folder = CacheStore(options_.cache).find(key);
+  if (!folder || !hold(*folder, key)) return std::nullopt;
+  note_use({*folder, false, 0});
+  return folder;
+}
 
-std::filesystem::path HostWorkspace::model(std::string_view name) const {
-  namespace fs = std::filesystem;
+bool HostWorkspace::hold(const fs::path& folder, const CacheKey& key) const {
+  const std::lock_guard guard(mutex_);
+  if (!held_.count(folder)) {
+    const fs::path file = options_.cache / "locks" / (folder.filename().string() + ".use");
+    auto lock = FileLock::attempt(file, FileLock::Mode::kShared);
+    if (!lock && FileLock::held(file)) return false;  // it is being removed
+    // A cache that cannot be written has no locks, and is cleaned by nobody.
+    if (lock) held_.emplace(folder, std::make_unique<FileLock>(std::move(*lock)));
+  }
+  return CacheStore(options_.cache).has(key);
+}
+
+void HostWorkspace::note_use(const CacheUse& use) const {
+  const std::lock_guard guard(mutex_);
+  const auto same = std::find_if(uses_.begin(), uses_.end(), [&](const CacheUse& u) { return u.folder == use.folder; });
+  if (same == uses_.end()) uses_.push_back(use);
+  else if (use.built) *same = use;
+}
+
+std::vector<CacheUse> HostWorkspace::cache_uses() const {
+  const std::lock_guard guard(mutex_);
+  return uses_;
+}
+
+fs::path HostWorkspace::model(std::string_view name) const {
   const fs::path models = options_.models.empty() ? fs::path("models") : options_.models;
   const std::string hint = "put a Hugging Face folder there (config.json, weights, tokenizer) or a .gguf file, or name another place with --models DIR or "
                            "ONCEKIT_MODELS; --demo runs without weights";

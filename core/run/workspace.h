@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -21,6 +22,15 @@ struct WorkspaceOptions {
   std::string device = "cpu";
   std::int64_t memory_budget = 0;                  ///< bytes; 0 = three quarters of what is available
   enum class Show { kNothing, kLines, kBar } show = Show::kNothing;  ///< progress on stderr
+};
+
+class FileLock;
+
+/// One cache entry that this process asked for.
+struct CacheUse {
+  std::filesystem::path folder;
+  bool built = false;   ///< by this process; else it was there, or another process built it
+  double seconds = 0;   ///< building, or waiting for it
 };
 
 class HostWorkspace final : public Workspace {
@@ -42,12 +52,20 @@ class HostWorkspace final : public Workspace {
 
   /// What was counted, sorted by reason.
   std::vector<Count> counts() const;
+  /// The cache entries asked for so far, in that order. Each is kept from `oncekit cache clean` while this object lives.
+  std::vector<CacheUse> cache_uses() const;
   const WorkspaceOptions& options() const noexcept { return options_; }
 
  private:
   WorkspaceOptions options_;
+  // Keeps the entry from being cleaned. False when it went away before that.
+  bool hold(const std::filesystem::path& folder, const CacheKey& key) const;
+  void note_use(const CacheUse& use) const;
+
   mutable std::mutex mutex_;
   std::vector<Count> counts_;
+  mutable std::vector<CacheUse> uses_;
+  mutable std::map<std::filesystem::path, std::unique_ptr<FileLock>> held_;
 };
 
 /// Set by SIGINT and SIGTERM handlers; read by check_cancelled(). A second signal ends the process at once.

@@ -16,24 +16,13 @@
 #include "cache/digest.h"
 #include "cache/store.h"
 #include "oncekit/error.h"
+#include "support/temp_folder.h"
 
 using namespace oncekit;
+using oncekit::test::TempFolder;
 namespace fs = std::filesystem;
 
 namespace {
-
-struct TempFolder {
-  TempFolder() {
-    std::string name = (fs::temp_directory_path() / "oncekit_cache_XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~TempFolder() {
-    std::error_code ignored;
-    fs::remove_all(path, ignored);
-  }
-  fs::path path;
-};
 
 CacheKey key(std::int64_t n = 1) { return CacheKey("things", 3).add("n", n); }
 
