@@ -3,6 +3,7 @@
 // oneDNN makes one kernel for each number of rows (about 5 ms and 1 to 5 MB each, kept in its cache), so rows are handed over
 // in pieces of few sizes. No piece has one row: that takes another kernel, which sums in another order. So a row's result depends on that
 // row alone, not on its neighbours and not on the threads.
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -14,7 +15,7 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linear.h>
-#include <ATen/ops/randn.h>
+#include <ATen/ops/linspace.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -86,28 +87,30 @@ bool has_onednn(Compute compute) {
 
 at::ScalarType type_of(Compute compute) { return compute == Compute::kBfloat16 ? at::kBFloat16 : at::kFloat; }
 
-// A weight [O, I] as the products want it.
+// A weight [O, I] and a bias as the products want them.
 struct Packed {
-  Tensor weight;
+  Tensor weight, bias;
   bool onednn = false;
   std::int64_t outputs = 0;
 
   Packed() = default;
   // The weight is read, never written; a copy in `compute`'s type lives while it is packed, unless it has that type already.
-  Packed(const Tensor& weight_OI, Compute compute) : outputs(weight_OI.size(0)) {
+  Packed(const Tensor& weight_OI, const Tensor& bias_O, Compute compute) : outputs(weight_OI.size(0)) {
+    const c10::NoGradGuard no_grad;
     const Tensor typed = weight_OI.detach().to(type_of(compute));
     onednn = typed.device().is_cpu() && typed.numel() > 0 && has_onednn(compute);
     weight = onednn ? pack_operator()->call(typed, std::nullopt) : typed.contiguous();
     // A mapped file may be unmapped, and is read only: keep what is ours.
     if (!onednn && weight.is_alias_of(weight_OI)) weight = weight.clone();
+    if (bias_O.defined()) bias = bias_O.detach().to(onednn ? at::kFloat : weight.scalar_type(), false, true);
   }
 
   Tensor piece(const Tensor& x_NI, const std::optional<Tensor>& bias_O) const { return multiply_operator()->call(x_NI, weight, bias_O, "none", c10::List<std::optional<at::Scalar>>(), ""); }
 
   // x in the weight's type -> [N, O] in the same type.
-  Tensor multiply(const Tensor& x, const Tensor& bias) const {
+  Tensor multiply(const Tensor& x) const {
     const c10::NoGradGuard no_grad;
-    if (!onednn) return at::linear(x, weight, bias.defined() ? bias.to(weight.scalar_type()) : bias);
+    if (!onednn) return at::linear(x, weight, bias);
     const std::optional<Tensor> bias_O = bias.defined() ? std::optional(bias) : std::nullopt;
     const Tensor x_NI = x.contiguous();
     const std::int64_t rows = x_NI.size(0), inputs = x_NI.size(1);
@@ -140,18 +143,18 @@ struct Packed {
 };
 
 struct Product : Function<Product> {
-  static Tensor forward(AutogradContext* ctx, const Tensor& x_NI, const Packed& packed, const Packed& transposed, const Tensor& bias) {
+  static Tensor forward(AutogradContext* ctx, const Tensor& x_NI, const Packed& packed, const Packed& transposed) {
     ctx->saved_data["weight"] = transposed.weight;
     ctx->saved_data["onednn"] = transposed.onednn;
     ctx->saved_data["outputs"] = transposed.outputs;
-    return packed.multiply(x_NI.to(packed.weight.scalar_type()), bias).to(at::kFloat);
+    return packed.multiply(x_NI.to(packed.weight.scalar_type())).to(at::kFloat);
   }
   static tensor_list backward(AutogradContext* ctx, tensor_list grads) {
     Packed transposed;
     transposed.weight = ctx->saved_data["weight"].toTensor();
     transposed.onednn = ctx->saved_data["onednn"].toBool();
     transposed.outputs = ctx->saved_data["outputs"].toInt();
-    return {transposed.multiply(grads[0].to(at::kFloat), {}), Variable(), Variable(), Variable()};
+    return {transposed.multiply(grads[0].to(at::kFloat)), Variable(), Variable()};
   }
 };
 
@@ -166,22 +169,19 @@ std::string onednn_version() {
 
 struct FrozenLinear::State {
   Packed packed, transposed;
-  Tensor bias_O;
   bool backward = false;
 };
 
 FrozenLinear::FrozenLinear(const Tensor& weight_OI, const Tensor& bias_O, Compute compute, bool backward) : state_(std::make_shared<State>()) {
-  const c10::NoGradGuard no_grad;
-  state_->packed = Packed(weight_OI, compute);
-  if (backward) state_->transposed = Packed(weight_OI.detach().t(), Compute::kFloat32);
-  if (bias_O.defined()) state_->bias_O = bias_O.detach().to(at::kFloat, false, true);
+  state_->packed = Packed(weight_OI, bias_O, compute);
+  if (backward) state_->transposed = Packed(weight_OI.t(), {}, Compute::kFloat32);
   state_->backward = backward;
 }
 
 Tensor FrozenLinear::forward(const Tensor& x_NI) const {
-  const State& state = *state_;
-  if (state.backward) return Product::apply(x_NI, state.packed, state.transposed, state.bias_O);
-  return state.packed.multiply(x_NI.detach().to(state.packed.weight.scalar_type()), state.bias_O);
+  const Packed& packed = state_->packed;
+  if (state_->backward) return Product::apply(x_NI, packed, state_->transposed);
+  return packed.multiply(x_NI.detach().to(packed.weight.scalar_type()));
 }
 
 std::int64_t FrozenLinear::bytes() const { return state_ ? state_->packed.bytes() + state_->transposed.bytes() : 0; }
@@ -200,8 +200,9 @@ std::string kernel_name(Compute compute) {
 
 double gemm_peak(Compute compute, std::int64_t m, std::int64_t k, std::int64_t n, double seconds) {
   const c10::NoGradGuard no_grad;
-  const Packed packed(at::randn({n, k}), compute);
-  const Tensor x = at::randn({m, k}).to(type_of(compute));
+  // Not random numbers: a run's own must not depend on whether this was measured.
+  const Packed packed(at::linspace(-1, 1, n * k).view({n, k}), {}, compute);
+  const Tensor x = at::linspace(-1, 1, m * k).view({m, k}).to(type_of(compute));
   const auto once = [&] {
     const auto begin = Clock::now();
     packed.onednn ? packed.piece(x, std::nullopt) : at::linear(x, packed.weight);

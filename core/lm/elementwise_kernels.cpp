@@ -1,0 +1,187 @@
+#include "lm/elementwise_kernels.h"
+
+#include <cmath>
+
+#include "lm/vectors.h"
+
+namespace oncekit::lm::kernels {
+namespace {
+
+// How many elements of a vector that begins at i are before `end`.
+template <int N>
+ONCEKIT_INLINE Index room(Index i, Index end) {
+  return end - i < N ? end - i : N;
+}
+
+template <int N, class T>
+ONCEKIT_INLINE Floats<N> get(const T* p, Index n) {
+  return n == N ? load<N>(p) : load_some<N>(p, n);
+}
+template <int N, class T>
+ONCEKIT_INLINE void put(T* p, Floats<N> x, Index n) {
+  if (n == N) store<N>(p, x);
+  else store_some<N>(p, x, n);
+}
+
+template <int N>
+ONCEKIT_INLINE Floats<N> sigmoid(Floats<N> x) {
+  return 1 / (1 + exponential<N>(-x));
+}
+
+template <class T>
+struct Norm {
+  const T* x;
+  const float* weight;
+  float eps;
+  Index width;
+  T* out;
+  float* inverse;
+  template <int N>
+  ONCEKIT_INLINE void run(Index first, Index last) const {
+    for (Index n = first; n < last; ++n) {
+      const T* from = x + n * width;
+      Floats<N> sum{};
+      for (Index i = 0; i < width; i += N) {
+        const Floats<N> y = get<N>(from + i, room<N>(i, width));
+        sum += y * y;
+      }
+      const float scale = 1 / std::sqrt(sum_of<N>(sum) / static_cast<float>(width) + eps);
+      if (inverse) inverse[n] = scale;
+      T* to = out + n * width;
+      for (Index i = 0; i < width; i += N) {
+        const Index count = room<N>(i, width);
+        put<N>(to + i, get<N>(from + i, count) * scale * get<N>(weight + i, count), count);
+      }
+    }
+  }
+};
+
+// With y = x r w, r = (mean(x^2) + eps)^-1/2: dx = r (g w) - x r^3 mean(g w x).
+struct NormBackward {
+  const float *x, *weight, *inverse, *grad_out;
+  Index width;
+  float* grad_x;
+  template <int N>
+  ONCEKIT_INLINE void run(Index first, Index last) const {
+    for (Index n = first; n < last; ++n) {
+      const float *from = x + n * width, *g = grad_out + n * width, r = inverse[n];
+      Floats<N> sum{};
+      for (Index i = 0; i < width; i += N) {
+        const Index count = room<N>(i, width);
+        sum += get<N>(g + i, count) * get<N>(weight + i, count) * get<N>(from + i, count);
+      }
+      const float back = r * r * r * sum_of<N>(sum) / static_cast<float>(width);
+      for (Index i = 0; i < width; i += N) {
+        const Index count = room<N>(i, width);
+        put<N>(grad_x + n * width + i, r * get<N>(g + i, count) * get<N>(weight + i, count) - get<N>(from + i, count) * back, count);
+      }
+    }
+  }
+};
+
+struct NormWeight {
+  const float *x, *inverse, *grad_out;
+  Index width;
+  float* grad_weight;
+  template <int N>
+  ONCEKIT_INLINE void run(Index first, Index last) const {
+    for (Index n = first; n < last; ++n) {
+      const float *from = x + n * width, *g = grad_out + n * width, r = inverse[n];
+      for (Index i = 0; i < width; i += N) {
+        const Index count = room<N>(i, width);
+        put<N>(grad_weight + i, get<N>(grad_weight + i, count) + get<N>(g + i, count) * get<N>(from + i, count) * r, count);
+      }
+    }
+  }
+};
+
+template <class T>
+struct Gate {
+  const T *gate, *up;
+  T* out;
+  template <int N>
+  ONCEKIT_INLINE void run(Index first, Index last) const {
+    for (Index i = first; i < last; i += N) {
+      const Index count = room<N>(i, last);
+      const Floats<N> g = get<N>(gate + i, count);
+      put<N>(out + i, g * sigmoid<N>(g) * get<N>(up + i, count), count);
+    }
+  }
+};
+
+struct GateBackward {
+  const float *gate, *up, *grad_out;
+  float *grad_gate, *grad_up;
+  template <int N>
+  ONCEKIT_INLINE void run(Index first, Index last) const {
+    for (Index i = first; i < last; i += N) {
+      const Index count = room<N>(i, last);
+      const Floats<N> x = get<N>(gate + i, count), g = get<N>(grad_out + i, count), s = sigmoid<N>(x), silu = x * s;
+      put<N>(grad_gate + i, g * get<N>(up + i, count) * (s + silu * (1 - s)), count);
+      put<N>(grad_up + i, g * silu, count);
+    }
+  }
+};
+
+template <class T>
+struct Rotation {
+  const T* x;
+  const float *cos, *sin;
+  float sign;
+  Index heads, half;
+  T* out;
+  template <int N>
+  ONCEKIT_INLINE void run(Index first, Index last) const {
+    for (Index n = first; n < last; ++n)
+      for (Index h = 0; h < heads; ++h) {
+        const Index low = (n * heads + h) * 2 * half, high = low + half;
+        for (Index i = 0; i < half; i += N) {
+          const Index count = room<N>(i, half);
+          const Floats<N> a = get<N>(x + low + i, count), b = get<N>(x + high + i, count), c = get<N>(cos + n * half + i, count),
+                          s = sign * get<N>(sin + n * half + i, count);
+          put<N>(out + low + i, a * c - b * s, count);
+          put<N>(out + high + i, b * c + a * s, count);
+        }
+      }
+  }
+};
+
+}  // namespace
+
+void rms_norm(const float* x, const float* weight, float eps, std::int64_t width, float* out, float* inverse, std::int64_t first, std::int64_t last) {
+  run_vectorised(Norm<float>{x, weight, eps, width, out, inverse}, first, last);
+}
+
+void rms_norm(const std::uint16_t* x, const float* weight, float eps, std::int64_t width, std::uint16_t* out, std::int64_t first, std::int64_t last) {
+  run_vectorised(Norm<std::uint16_t>{x, weight, eps, width, out, nullptr}, first, last);
+}
+
+void rms_norm_backward(const float* x, const float* weight, const float* inverse, const float* grad_out, std::int64_t width, float* grad_x, std::int64_t first,
+                       std::int64_t last) {
+  run_vectorised(NormBackward{x, weight, inverse, grad_out, width, grad_x}, first, last);
+}
+
+void rms_norm_weight(const float* x, const float* inverse, const float* grad_out, std::int64_t width, float* grad_weight, std::int64_t first, std::int64_t last) {
+  run_vectorised(NormWeight{x, inverse, grad_out, width, grad_weight}, first, last);
+}
+
+void swiglu(const float* gate, const float* up, float* out, std::int64_t first, std::int64_t last) { run_vectorised(Gate<float>{gate, up, out}, first, last); }
+
+void swiglu(const std::uint16_t* gate, const std::uint16_t* up, std::uint16_t* out, std::int64_t first, std::int64_t last) {
+  run_vectorised(Gate<std::uint16_t>{gate, up, out}, first, last);
+}
+
+void swiglu_backward(const float* gate, const float* up, const float* grad_out, float* grad_gate, float* grad_up, std::int64_t first, std::int64_t last) {
+  run_vectorised(GateBackward{gate, up, grad_out, grad_gate, grad_up}, first, last);
+}
+
+void rotate(const float* x, const float* cos, const float* sin, float sign, std::int64_t heads, std::int64_t half, float* out, std::int64_t first, std::int64_t last) {
+  run_vectorised(Rotation<float>{x, cos, sin, sign, heads, half, out}, first, last);
+}
+
+void rotate(const std::uint16_t* x, const float* cos, const float* sin, float sign, std::int64_t heads, std::int64_t half, std::uint16_t* out, std::int64_t first,
+            std::int64_t last) {
+  run_vectorised(Rotation<std::uint16_t>{x, cos, sin, sign, heads, half, out}, first, last);
+}
+
+}  // namespace oncekit::lm::kernels
