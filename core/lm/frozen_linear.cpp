@@ -81,8 +81,10 @@ const auto& multiply_operator() {
 }
 
 bool has_onednn(Compute compute) {
-  return at::hasMKLDNN() && at::globalContext().userEnabledMkldnn() && pack_operator() && multiply_operator() &&
-         (compute == Compute::kFloat32 || cpu_has_avx512());
+  if (!at::hasMKLDNN() || !at::globalContext().userEnabledMkldnn() || !pack_operator() || !multiply_operator()) return false;
+  if (compute == Compute::kFloat32) return true;
+  static const auto takes_bf16 = find_operator<bool()>("mkldnn::_is_mkldnn_bf16_supported");
+  return takes_bf16 && takes_bf16->call();
 }
 
 at::ScalarType type_of(Compute compute) { return compute == Compute::kBfloat16 ? at::kBFloat16 : at::kFloat; }
