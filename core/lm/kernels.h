@@ -42,10 +42,12 @@ Tensor rotate(const Tensor& x_NHW, const Tensor& cos_NW2, const Tensor& sin_NW2)
 enum class Compute { kFloat32, kBfloat16 };
 /// bf16 where the CPU has avx512_bf16 or amx_bf16, f32 else.
 Compute fastest_compute();
-/// "f32 mkl 3.7.1", "bf16 onednn avx512_bf16", ...: goes into cache keys and run records.
+/// "bf16 onednn 3.12.0 avx512_bf16, libtorch 2.13.0": goes into cache keys and run records.
 std::string kernel_name(Compute compute);
 
-/// A frozen linear layer y = x W^T + b, its weight packed once for the matrix product.
+/// A frozen linear layer y = x W^T + b, its weight packed once for the matrix product. On a CPU with AVX-512 a row of the result depends on that
+/// row of x alone (the tests hold it to that): neither on the other rows nor on the number of threads. Copies share the packed weight, and the last one
+/// frees it. With `backward` a second packed copy, W^T in float32, serves the gradient.
 class FrozenLinear {
  public:
   FrozenLinear() = default;
