@@ -10,7 +10,7 @@
 
 #include "base/allocator.h"
 #include "families.h"
-#include "lm/kernels.h"
+#include "kernels/kernels.h"
 #include "lm/layer.h"
 #include "lm/states.h"
 #include "lm/tokens.h"

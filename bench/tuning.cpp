@@ -13,7 +13,7 @@
 
 #include "base/allocator.h"
 #include "families.h"
-#include "lm/kernels.h"
+#include "kernels/kernels.h"
 #include "lm/layer.h"
 #include "lm/tokens.h"
 #include "model/build.h"

@@ -9,8 +9,8 @@
 #include <torch/nn/module.h>
 
 #include "lm/config.h"
-#include "lm/kernels.h"
-#include "lm/tree.h"
+#include "kernels/kernels.h"
+#include "kernels/tree.h"
 #include "oncekit/language_model.h"
 
 namespace oncekit::lm {

@@ -5,8 +5,8 @@
 #include <filesystem>
 #include <string>
 
-#include "lm/kernels.h"
-#include "lm/tree.h"
+#include "kernels/kernels.h"
+#include "kernels/tree.h"
 #include "oncekit/language_model.h"
 #include "weights/model_source.h"
 

@@ -10,7 +10,7 @@
 #include <ATen/Parallel.h>
 #include <catch2/catch.hpp>
 
-#include "lm/kernels.h"
+#include "kernels/kernels.h"
 #include "oncekit/rng.h"
 
 namespace oncekit::test {

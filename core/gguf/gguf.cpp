@@ -1,4 +1,4 @@
-#include "weights/gguf.h"
+#include "gguf/gguf.h"
 
 #include <bit>
 #include <charconv>

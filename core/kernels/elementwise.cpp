@@ -7,8 +7,8 @@
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include "lm/elementwise_kernels.h"
-#include "lm/kernels.h"
+#include "kernels/elementwise_kernels.h"
+#include "kernels/kernels.h"
 
 namespace oncekit::lm {
 namespace {

@@ -12,7 +12,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "lm/tree.h"
+#include "kernels/tree.h"
 
 namespace oncekit::lm {
 

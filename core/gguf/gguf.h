@@ -10,7 +10,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "weights/ggml_types.h"
+#include "gguf/ggml_types.h"
 #include "weights/mapping.h"
 
 namespace oncekit {

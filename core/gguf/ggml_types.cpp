@@ -1,6 +1,6 @@
 // Compiled with -O3 and -ffp-contract=off: a product and a sum that became one operation would give other bits than the
 // reference's.
-#include "weights/ggml_types.h"
+#include "gguf/ggml_types.h"
 
 #include <cstring>
 #include <iterator>

@@ -1,8 +1,8 @@
-#include "lm/elementwise_kernels.h"
+#include "kernels/elementwise_kernels.h"
 
 #include <cmath>
 
-#include "lm/vectors.h"
+#include "kernels/vectors.h"
 
 namespace oncekit::lm::kernels {
 namespace {

@@ -21,7 +21,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/headeronly/version.h>
 
-#include "lm/kernels.h"
+#include "kernels/kernels.h"
 
 namespace oncekit::lm {
 namespace {

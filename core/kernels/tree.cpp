@@ -1,4 +1,4 @@
-#include "lm/tree.h"
+#include "kernels/tree.h"
 
 #include <algorithm>
 #include <numeric>

@@ -9,7 +9,7 @@
 #include <ATen/ops/silu.h>
 #include <ATen/ops/softmax.h>
 
-#include "lm/kernels.h"
+#include "kernels/kernels.h"
 
 namespace oncekit::lm::plain {
 namespace {

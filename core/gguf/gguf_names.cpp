@@ -1,4 +1,4 @@
-#include "weights/gguf_names.h"
+#include "gguf/gguf_names.h"
 
 #include <algorithm>
 #include <cmath>

@@ -7,8 +7,8 @@
 #include <ATen/ops/empty_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include "lm/attention_kernels.h"
-#include "lm/kernels.h"
+#include "kernels/attention_kernels.h"
+#include "kernels/kernels.h"
 
 namespace oncekit::lm {
 namespace {

@@ -5,7 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "weights/gguf.h"
+#include "gguf/gguf.h"
 
 namespace oncekit {
 

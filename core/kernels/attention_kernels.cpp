@@ -1,9 +1,9 @@
-#include "lm/attention_kernels.h"
+#include "kernels/attention_kernels.h"
 
 #include <algorithm>
 #include <cstring>
 
-#include "lm/vectors.h"
+#include "kernels/vectors.h"
 
 namespace oncekit::lm::kernels {
 namespace {

@@ -11,8 +11,8 @@
 #include "base/files.h"
 #include "cache/digest.h"
 #include "oncekit/error.h"
-#include "weights/gguf.h"
-#include "weights/gguf_names.h"
+#include "gguf/gguf.h"
+#include "gguf/gguf_names.h"
 #include "weights/tensor_file.h"
 
 namespace oncekit {
