@@ -1,0 +1,86 @@
+#include "text/pattern.h"
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include "oncekit/error.h"
+
+namespace oncekit {
+namespace {
+
+// Unicode's White_Space. PCRE2's own \s has U+180E too.
+constexpr char kSpaces[] = R"(\t-\r\x20\x85\xa0\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000})";
+
+// Oniguruma's \s and \S spelled out.
+std::string translated(const std::string& expression) {
+  std::string out;
+  bool in_class = false;
+  for (std::size_t i = 0; i < expression.size(); ++i) {
+    const char c = expression[i];
+    if (c == '\\' && i + 1 < expression.size()) {
+      const char next = expression[++i];
+      if (next == 's') {
+        out += in_class ? std::string(kSpaces) : "[" + std::string(kSpaces) + "]";
+      } else if (next == 'S' && !in_class) {
+        out += "[^" + std::string(kSpaces) + "]";
+      } else {
+        out.append({c, next});
+      }
+      continue;
+    }
+    if (in_class && (c == '[' || (c == '&' && expression.compare(i, 2, "&&") == 0))) {
+      throw Error(ErrorKind::kData, "the expression " + expression + " has a class within a class, which is not supported");
+    }
+    if (c == '[') in_class = true;
+    if (c == ']') in_class = false;
+    out += c;
+  }
+  return out;
+}
+
+}  // namespace
+
+Pattern::Pattern(const std::string& expression) {
+  const std::string text = translated(expression);
+  int code = 0;
+  PCRE2_SIZE offset = 0;
+  pcre2_code* compiled = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), PCRE2_UTF | PCRE2_UCP, &code, &offset, nullptr);
+  if (!compiled) {
+    PCRE2_UCHAR reason[200] = {};
+    pcre2_get_error_message(code, reason, sizeof(reason));
+    throw Error(ErrorKind::kData, "the expression " + expression + " is not understood: " + reinterpret_cast<const char*>(reason));
+  }
+  pcre2_jit_compile(compiled, PCRE2_JIT_COMPLETE);  // slower without, nothing worse
+  code_ = std::shared_ptr<const void>(compiled, [](pcre2_code* c) { pcre2_code_free(c); });
+}
+
+Pattern Pattern::literal(const std::string& text) {
+  Pattern pattern;
+  pattern.literal_ = text;
+  return pattern;
+}
+
+void Pattern::for_each_match(std::string_view text, const std::function<void(std::size_t, std::size_t)>& use) const {
+  if (!code_) {
+    if (literal_.empty()) return;
+    for (std::size_t at = 0; (at = text.find(literal_, at)) != std::string_view::npos; at += literal_.size()) use(at, at + literal_.size());
+    return;
+  }
+  const auto* code = static_cast<const pcre2_code*>(code_.get());
+  const std::unique_ptr<pcre2_match_data, void (*)(pcre2_match_data*)> data(pcre2_match_data_create(1, nullptr), &pcre2_match_data_free);
+  std::uint32_t options = PCRE2_NO_UTF_CHECK;
+  for (std::size_t at = 0; at < text.size();) {
+    int found = pcre2_match(code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), at, options | PCRE2_NOTEMPTY, data.get(), nullptr);
+    if (found == PCRE2_ERROR_JIT_STACKLIMIT) {
+      options |= PCRE2_NO_JIT;
+      continue;
+    }
+    if (found == PCRE2_ERROR_NOMATCH) return;
+    if (found < 0) throw Error(ErrorKind::kRun, "a text of " + std::to_string(text.size()) + " bytes is too much for a regular expression of the tokenizer");
+    const PCRE2_SIZE* bounds = pcre2_get_ovector_pointer(data.get());
+    use(bounds[0], bounds[1]);
+    at = bounds[1];
+  }
+}
+
+}  // namespace oncekit
