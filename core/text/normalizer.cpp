@@ -57,10 +57,10 @@ void lowercase(std::string& text) {
   });
 }
 
-// Whether BERT drops c as a control character: Unicode's class C as of the tables that its tokenizer carries.
+// What BERT's normaliser drops. Unassigned characters stay.
 bool is_dropped(char32_t c) {
   if (c == '\t' || c == '\n' || c == '\r') return false;
-  return c == 0 || c == 0xFFFD || (U_GET_GC_MASK(static_cast<UChar32>(c)) & (U_GC_CC_MASK | U_GC_CF_MASK | U_GC_CO_MASK)) != 0;
+  return c == 0 || c == 0xFFFD || is_old(c, U_GC_CC_MASK | U_GC_CF_MASK | U_GC_CO_MASK);
 }
 
 bool is_cjk(char32_t c) {

@@ -8,10 +8,11 @@
 namespace oncekit {
 namespace {
 
-// Unicode's White_Space. PCRE2's own \s has U+180E too.
-constexpr char kSpaces[] = R"(\t-\r\x20\x85\xa0\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000})";
+// Oniguruma's \s and \w, as the inside of a class. PCRE2's own differ: \s has U+180E too, \w all numbers but no marks.
+constexpr std::string_view kSpaces = R"(\t-\r\x20\x85\xa0\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000})";
+constexpr std::string_view kWord = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\xb2\xb3\xb9\xbc-\xbe)";
 
-// Oniguruma's \s and \S spelled out.
+// The same expression with \s, \S, \w, \W spelled out.
 std::string translated(const std::string& expression) {
   std::string out;
   bool in_class = false;
@@ -19,12 +20,12 @@ std::string translated(const std::string& expression) {
     const char c = expression[i];
     if (c == '\\' && i + 1 < expression.size()) {
       const char next = expression[++i];
-      if (next == 's') {
-        out += in_class ? std::string(kSpaces) : "[" + std::string(kSpaces) + "]";
-      } else if (next == 'S' && !in_class) {
-        out += "[^" + std::string(kSpaces) + "]";
-      } else {
+      const std::string_view members = next == 's' || next == 'S' ? kSpaces : next == 'w' || next == 'W' ? kWord : std::string_view();
+      const bool negated = next == 'S' || next == 'W';
+      if (members.empty() || (in_class && negated)) {
         out.append({c, next});
+      } else {
+        out.append(in_class ? "" : negated ? "[^" : "[").append(members).append(in_class ? "" : "]");
       }
       continue;
     }

@@ -173,7 +173,10 @@ PreTokenize make_pre_tokenizer(const JsonView& spec) {
   if (type == "Punctuation") {
     return splitter(each_char(&is_punctuation), spec.has("behavior") ? behavior_of(spec.at("behavior")) : Behavior::kIsolated);
   }
-  if (type == "Whitespace") return splitter(each_match(Pattern(R"(\w+|[^\w\s]+)")), Behavior::kRemoved, true);
+  if (type == "Whitespace") {  // \w+|[^\w\s]+ with Rust's idea of a word
+    const std::string word = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{200c}\x{200d})";
+    return splitter(each_match(Pattern("[" + word + "]+|[^" + word + "\\s]+")), Behavior::kRemoved, true);
+  }
   if (type == "WhitespaceSplit") return splitter(each_char(&is_space), Behavior::kRemoved);
   if (type == "BertPreTokenizer") {
     return in_turn({splitter(each_char(&is_space), Behavior::kRemoved), splitter(each_char(&is_punctuation), Behavior::kIsolated)});

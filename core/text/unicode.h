@@ -26,12 +26,20 @@ inline void append_char(std::string& text, char32_t c) {
 
 inline bool is_space(char32_t c) { return c < 128 ? c == ' ' || (c >= 9 && c <= 13) : u_hasBinaryProperty(static_cast<UChar32>(c), UCHAR_WHITE_SPACE) != 0; }
 inline bool is_numeric(char32_t c) { return c < 128 ? c >= '0' && c <= '9' : (U_GET_GC_MASK(static_cast<UChar32>(c)) & U_GC_N_MASK) != 0; }
-inline bool is_mark(char32_t c) { return c >= 128 && (U_GET_GC_MASK(static_cast<UChar32>(c)) & U_GC_M_MASK) != 0; }
-inline bool is_nonspacing(char32_t c) { return c >= 128 && (U_GET_GC_MASK(static_cast<UChar32>(c)) & U_GC_MN_MASK) != 0; }
+/// Whether the category of c is one of `mask`, and c in Unicode since `version`: the tables that the tokenizers library carries for the
+/// functions below are old ones.
+inline bool is_old(char32_t c, std::uint32_t mask, int version = 8) {
+  if ((U_GET_GC_MASK(static_cast<UChar32>(c)) & mask) == 0) return false;
+  UVersionInfo since;
+  u_charAge(static_cast<UChar32>(c), since);
+  return since[0] <= version;
+}
+inline bool is_mark(char32_t c) { return c >= 128 && is_old(c, U_GC_M_MASK, 9); }
+inline bool is_nonspacing(char32_t c) { return c >= 128 && is_old(c, U_GC_MN_MASK); }
 /// ASCII's symbols ($+<=>^`|~) count as punctuation.
 inline bool is_punctuation(char32_t c) {
   if (c < 128) return c > 32 && c < 127 && !u_isalnum(static_cast<UChar32>(c));
-  return (U_GET_GC_MASK(static_cast<UChar32>(c)) & U_GC_P_MASK) != 0;
+  return is_old(c, U_GC_P_MASK);
 }
 
 }  // namespace oncekit
