@@ -151,7 +151,7 @@ std::unique_ptr<Tokenizer> bert(const Metadata& data) {
   for (std::size_t i = 0; i < names.size(); ++i) {
     std::string name = names[i];
     const bool special = kinds[i] != PieceKind::kNormal || (name.starts_with('[') && name.ends_with(']') && name.size() > 2);
-    if (name.starts_with(kStart)) {
+    if (name.starts_with(kStart) && name != kStart) {
       name.erase(0, kStart.size());
     } else if (!special) {
       name.insert(0, "##");

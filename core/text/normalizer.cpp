@@ -1,10 +1,13 @@
 #include "text/normalizer.h"
 
+#include <memory>
 #include <vector>
 
 #include <unicode/bytestream.h>
 #include <unicode/normalizer2.h>
+#include <unicode/uniset.h>
 
+#include "data/utf8.h"
 #include "oncekit/error.h"
 #include "text/pattern.h"
 #include "text/unicode.h"
@@ -20,15 +23,27 @@ void check(UErrorCode code, const char* what) {
   }
 }
 
+// The characters that the tokenizers library's normal forms know: Unicode 9.
+const icu::UnicodeSet& known_characters() {
+  static const icu::UnicodeSet& known = []() -> const icu::UnicodeSet& {
+    UErrorCode code = U_ZERO_ERROR;
+    auto* made = new icu::UnicodeSet(u"[:age=9.0:]", code);  // lives as long as the normalisers that point at it
+    check(code, "list the characters of Unicode 9");
+    return *static_cast<icu::UnicodeSet*>(made->freeze());
+  }();
+  return known;
+}
+
 // A Unicode normal form. Texts that have it already, as most do, are only scanned.
 Normalize normal_form(Instance instance) {
   UErrorCode code = U_ZERO_ERROR;
-  const icu::Normalizer2* form = instance(code);
+  const icu::Normalizer2* whole = instance(code);
   check(code, "load its normalisation tables");
+  const auto form = std::make_shared<const icu::FilteredNormalizer2>(*whole, known_characters());
   return [form](std::string& text, bool) {
     UErrorCode status = U_ZERO_ERROR;
     const icu::StringPiece piece(text.data(), static_cast<std::int32_t>(text.size()));
-    if (form->isNormalizedUTF8(piece, status) && U_SUCCESS(status)) return;
+    if (is_ascii(text) || (form->isNormalizedUTF8(piece, status) && U_SUCCESS(status))) return;
     status = U_ZERO_ERROR;
     std::string out;
     icu::StringByteSink<std::string> sink(&out);

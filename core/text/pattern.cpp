@@ -10,7 +10,9 @@ namespace {
 
 // Oniguruma's \s and \w, as the inside of a class. PCRE2's own differ: \s has U+180E too, \w all numbers but no marks.
 constexpr std::string_view kSpaces = R"(\t-\r\x20\x85\xa0\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000})";
-constexpr std::string_view kWord = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\xb2\xb3\xb9\xbc-\xbe)";
+constexpr std::string_view kWord = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc})";
+constexpr std::string_view kWordAlone = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\xb2\xb3\xb9\xbc-\xbe)";   // outside of a class
+
 
 // The same expression with \s, \S, \w, \W spelled out.
 std::string translated(const std::string& expression) {
@@ -20,7 +22,7 @@ std::string translated(const std::string& expression) {
     const char c = expression[i];
     if (c == '\\' && i + 1 < expression.size()) {
       const char next = expression[++i];
-      const std::string_view members = next == 's' || next == 'S' ? kSpaces : next == 'w' || next == 'W' ? kWord : std::string_view();
+      const std::string_view members = next == 's' || next == 'S' ? kSpaces : next != 'w' && next != 'W' ? std::string_view() : in_class ? kWord : kWordAlone;
       const bool negated = next == 'S' || next == 'W';
       if (members.empty() || (in_class && negated)) {
         out.append({c, next});
