@@ -35,11 +35,14 @@ inline bool is_old(char32_t c, std::uint32_t mask, int version = 8) {
   return since[0] <= version;
 }
 inline bool is_mark(char32_t c) { return c >= 128 && is_old(c, U_GC_M_MASK, 9); }
-inline bool is_nonspacing(char32_t c) { return c >= 128 && is_old(c, U_GC_MN_MASK); }
+/// U+1734 was one then, the other four were not.
+inline bool is_nonspacing(char32_t c) {
+  return c >= 128 && (c == 0x1734 || (is_old(c, U_GC_MN_MASK) && c != 0x1885 && c != 0x1886 && c != 0xA9BD && c != 0x111C9));
+}
 /// ASCII's symbols ($+<=>^`|~) count as punctuation.
 inline bool is_punctuation(char32_t c) {
   if (c < 128) return c > 32 && c < 127 && !u_isalnum(static_cast<UChar32>(c));
-  return is_old(c, U_GC_P_MASK);
+  return is_old(c, U_GC_P_MASK) || c == 0x166D || c == 0x111C9;  // those two then
 }
 
 }  // namespace oncekit
