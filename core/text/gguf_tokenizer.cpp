@@ -161,7 +161,7 @@ std::unique_ptr<Tokenizer> bert(const Metadata& data) {
     cased = cased || (!special && !bracketed && std::any_of(name.begin(), name.end(), [](char c) { return c >= 'A' && c <= 'Z'; }));
     tokens.add(name, static_cast<std::int32_t>(i));
   }
-  PipelineParts parts = bert_parts(std::move(tokens), cased, data.file());
+  PipelineParts parts = bert_parts(std::move(tokens), {{"lowercase", !cased}}, data.file());
   parts.digest = data.digest();
   return make_pipeline(std::move(parts));
 }

@@ -117,9 +117,8 @@ Normalize make_bert(const JsonView& spec) {
 }
 
 Normalize make_replace(const JsonView& spec) {
-  const JsonView pattern = spec.at("pattern");
   const std::string content = spec.at("content").text();
-  const Pattern find = pattern.has("String") ? Pattern::literal(pattern.at("String").text()) : Pattern(pattern.at("Regex").text());
+  const Pattern find = read_pattern(spec);
   return [find, content](std::string& text, bool) {
     std::string out;
     std::size_t done = 0;

@@ -86,4 +86,15 @@ void Pattern::for_each_match(std::string_view text, const std::function<void(std
   }
 }
 
+Pattern read_pattern(const JsonView& component) {
+  const JsonView pattern = component.at("pattern");
+  if (pattern.has("String")) return Pattern::literal(pattern.at("String").text());
+  const JsonView regex = pattern.at("Regex");
+  try {
+    return Pattern(regex.text());
+  } catch (const Error& e) {
+    regex.refuse(e.message(), "expressions are read by PCRE2: the file is damaged, or of a dialect that PCRE2 does not know");
+  }
+}
+
 }  // namespace oncekit

@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "text/json_view.h"
+
 namespace oncekit {
 
 /// Thread-safe once made; copies share the compiled expression.
@@ -24,5 +26,8 @@ class Pattern {
   std::string literal_;
   std::shared_ptr<const void> code_;  // pcre2_code
 };
+
+/// The "pattern" of a component: {"String": ...} or {"Regex": ...}. Throws Error(kData) naming the place.
+Pattern read_pattern(const JsonView& component);
 
 }  // namespace oncekit

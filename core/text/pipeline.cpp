@@ -158,9 +158,9 @@ std::unique_ptr<Tokenizer> json_tokenizer(const json& file_content, const std::f
   return make_pipeline(std::move(parts));
 }
 
-PipelineParts bert_parts(TokenTable tokens, bool cased, const std::filesystem::path& file) {
+PipelineParts bert_parts(TokenTable tokens, json normalizer, const std::filesystem::path& file) {
   PipelineParts parts;
-  const json normalizer = {{"type", "BertNormalizer"}, {"lowercase", !cased}};
+  normalizer["type"] = "BertNormalizer";
   const json pre_tokenizer = {{"type", "BertPreTokenizer"}};
   parts.normalize = make_normalizer(JsonView(normalizer, file));
   parts.pre_tokenize = make_pre_tokenizer(JsonView(pre_tokenizer, file));

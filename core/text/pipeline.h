@@ -29,7 +29,7 @@ Merges read_merges(const JsonView& list);
 /// One merge, "a b". Throws Error(kData) naming file and number.
 std::pair<std::string, std::string> read_merge(const std::string& text, std::size_t number, const std::filesystem::path& file);
 
-/// BERT's parts around a WordPiece vocabulary. `cased`: neither lower case nor accents removed.
-PipelineParts bert_parts(TokenTable tokens, bool cased, const std::filesystem::path& file);
+/// BERT's parts around a WordPiece vocabulary. `normalizer`: what a BertNormalizer should do otherwise, e.g. {"lowercase": false}.
+PipelineParts bert_parts(TokenTable tokens, nlohmann::json normalizer, const std::filesystem::path& file);
 
 }  // namespace oncekit

@@ -155,9 +155,7 @@ PreTokenize make_metaspace(const JsonView& spec) {
 }
 
 PreTokenize make_split(const JsonView& spec) {
-  const JsonView pattern = spec.at("pattern");
-  Pattern compiled = pattern.has("String") ? Pattern::literal(pattern.at("String").text()) : Pattern(pattern.at("Regex").text());
-  return splitter(each_match(std::move(compiled)), behavior_of(spec.at("behavior")), spec.flag("invert", false));
+  return splitter(each_match(read_pattern(spec)), behavior_of(spec.at("behavior")), spec.flag("invert", false));
 }
 
 }  // namespace

@@ -65,7 +65,9 @@ std::unique_ptr<Tokenizer> open_json(const fs::path& file) { return json_tokeniz
 std::unique_ptr<Tokenizer> open_vocab_txt(const fs::path& folder) {
   const fs::path file = folder / "vocab.txt", config_file = folder / "tokenizer_config.json";
   const json config = read_config(folder);
-  const bool lower = JsonView(config, config_file).flag("do_lower_case", true);
+  const JsonView view(config, config_file);
+  json normalizer = {{"lowercase", view.flag("do_lower_case", true)}, {"handle_chinese_chars", view.flag("tokenize_chinese_chars", true)}};
+  if (view.has("strip_accents")) normalizer["strip_accents"] = view.flag("strip_accents", false);
   const std::string content = read_file(file);
   TokenTable tokens;
   std::istringstream lines(content);
@@ -74,8 +76,8 @@ std::unique_ptr<Tokenizer> open_vocab_txt(const fs::path& folder) {
     if (line.ends_with('\r')) line.pop_back();
     tokens.add(line, id);
   }
-  PipelineParts parts = bert_parts(std::move(tokens), !lower, file);
-  parts.digest = digest(content + (lower ? "lower" : "cased"));
+  PipelineParts parts = bert_parts(std::move(tokens), normalizer, file);
+  parts.digest = digest(content + normalizer.dump());
   return make_pipeline(std::move(parts));
 }
 
