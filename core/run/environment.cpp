@@ -74,6 +74,11 @@ std::int64_t available_memory() {
   return bytes > 0 ? bytes : std::int64_t{1} << 30;
 }
 
+std::int64_t data_limit() {
+  rlimit limit{};
+  return ::getrlimit(RLIMIT_DATA, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY ? static_cast<std::int64_t>(limit.rlim_cur) : 0;
+}
+
 std::int64_t peak_memory() {
   std::istringstream text(value_after("/proc/self/status", "VmHWM", ':'));
   std::int64_t kib = 0;

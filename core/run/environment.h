@@ -23,6 +23,7 @@ const Environment& environment();
 std::int64_t available_memory();
 /// Highest resident memory of this process so far, bytes.
 std::int64_t peak_memory();
+std::int64_t data_limit();       ///< bytes of RLIMIT_DATA (`ulimit -d`), 0 = none
 
 /// What must not change between a checkpoint and its exact continuation: CPU, features, threads, device, build.
 std::string resume_environment(int threads, const std::string& device);

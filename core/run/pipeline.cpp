@@ -196,6 +196,9 @@ class Run {
     }
     results_.emplace_back("time/total_s", total);
     results_.emplace_back("memory/peak_mib", static_cast<double>(peak_memory()) / (1 << 20));
+    const auto mib = [](std::int64_t bytes) { return static_cast<double>(bytes) / (1 << 20); };
+    record_["memory_mib"] = {{"peak", mib(peak_memory())}, {"budget", mib(session_.workspace().memory_budget())}};
+    if (data_limit() > 0) record_["memory_mib"]["data_limit"] = mib(data_limit());
     record_["finished"] = utc_now();
     record_["data_files"] = data_record(session_.description());
     record_["data_counts"] = counts_record(session_.workspace().counts());

@@ -23,7 +23,10 @@ std::atomic<bool>& cancel_requested() {
 
 HostWorkspace::HostWorkspace(WorkspaceOptions options) : options_(std::move(options)) {
   if (options_.threads < 1) options_.threads = 1;
-  if (options_.memory_budget <= 0) options_.memory_budget = available_memory() / 4 * 3;
+  if (options_.memory_budget <= 0) {
+    options_.memory_budget = available_memory() / 4 * 3;
+    if (data_limit() > 0) options_.memory_budget = std::min(options_.memory_budget, data_limit() / 4 * 3);
+  }
 }
 
 HostWorkspace::~HostWorkspace() = default;
