@@ -10,7 +10,8 @@ namespace {
 // Unicode's word characters: letters, marks, decimal digits, connectors.
 bool is_word(char32_t c) {
   return (U_GET_GC_MASK(static_cast<UChar32>(c)) & (U_GC_L_MASK | U_GC_M_MASK | U_GC_ND_MASK | U_GC_PC_MASK)) != 0 ||
-         u_hasBinaryProperty(static_cast<UChar32>(c), UCHAR_ALPHABETIC) || u_hasBinaryProperty(static_cast<UChar32>(c), UCHAR_JOIN_CONTROL);
+         u_hasBinaryProperty(static_cast<UChar32>(c), UCHAR_ALPHABETIC) ||
+         u_hasBinaryProperty(static_cast<UChar32>(c), UCHAR_JOIN_CONTROL);
 }
 
 // Where the character before `end` begins.
@@ -49,7 +50,8 @@ void AddedTokens::add(AddedToken token) {
   empty_ = false;
   auto& list = by_first_byte_[static_cast<unsigned char>(token.content[0])];
   std::erase_if(list, [&](const AddedToken& known) { return known.content == token.content; });
-  const auto place = std::find_if(list.begin(), list.end(), [&](const AddedToken& known) { return known.content.size() < token.content.size(); });
+  const auto place = std::find_if(list.begin(), list.end(),
+                                  [&](const AddedToken& known) { return known.content.size() < token.content.size(); });
   list.insert(place, std::move(token));
 }
 

@@ -29,7 +29,8 @@ class AddedTokens {
  public:
   void add(AddedToken token);
   /// Calls text(begin, end) for what lies between, token(id) for the tokens, in order. REQUIRES: well-formed UTF-8.
-  void split(std::string_view whole, const std::function<void(std::size_t, std::size_t)>& text, const std::function<void(std::int32_t)>& token) const;
+  void split(std::string_view whole, const std::function<void(std::size_t, std::size_t)>& text,
+             const std::function<void(std::int32_t)>& token) const;
 
  private:
   const AddedToken* longest_at(std::string_view whole, std::size_t at) const;

@@ -14,13 +14,16 @@ class Bpe final : public PieceModel {
   Bpe(TokenTable tokens, const Merges& merges, BpeOptions options, const std::filesystem::path& file)
       : tokens_(std::move(tokens)), options_(std::move(options)) {
     if (!options_.unknown.empty() && (unknown_ = tokens_.find(options_.unknown)) < 0) {
-      throw Error(ErrorKind::kData, "the unknown token '" + options_.unknown + "' is not in the vocabulary", "the file is damaged: fetch it again", file.string());
+      throw Error(ErrorKind::kData, "the unknown token '" + options_.unknown + "' is not in the vocabulary",
+                  "the file is damaged: fetch it again", file.string());
     }
     merges_.reserve(merges.size());
     const auto id_of = [&](const std::string& token, std::size_t rank) {
       const std::int32_t id = tokens_.find(token);
       if (id < 0) {
-        throw Error(ErrorKind::kData, "merge " + std::to_string(rank + 1) + ", '" + merges[rank].first + " " + merges[rank].second + "', needs the token '" + token + "', which is not in the vocabulary",
+        throw Error(ErrorKind::kData,
+                    "merge " + std::to_string(rank + 1) + ", '" + merges[rank].first + " " + merges[rank].second +
+                        "', needs the token '" + token + "', which is not in the vocabulary",
                     "vocabulary and merges do not belong together, or the file is damaged: fetch it again", file.string());
       }
       return id;
@@ -63,7 +66,9 @@ class Bpe final : public PieceModel {
   };
   struct Candidate {
     std::int32_t rank, at, id;
-    bool operator<(const Candidate& other) const { return rank != other.rank ? rank > other.rank : at > other.at; }  // least rank on top
+    bool operator<(const Candidate& other) const {
+      return rank != other.rank ? rank > other.rank : at > other.at;
+    }  // least rank on top
   };
 
   static std::uint64_t key(std::int32_t left, std::int32_t right) {
@@ -87,7 +92,8 @@ class Bpe final : public PieceModel {
       const bool prefixed = begin > 0 && !options_.continuing_prefix.empty();
       const bool suffixed = at == piece.size() && !options_.end_suffix.empty();
       if (prefixed || suffixed) {
-        decorated = (prefixed ? options_.continuing_prefix : std::string()) + std::string(c) + (suffixed ? options_.end_suffix : std::string());
+        decorated = (prefixed ? options_.continuing_prefix : std::string()) + std::string(c) +
+                    (suffixed ? options_.end_suffix : std::string());
         c = decorated;
       }
       if (const std::int32_t id = tokens_.find(c); id >= 0) {
@@ -144,7 +150,8 @@ class Bpe final : public PieceModel {
 
 }  // namespace
 
-std::unique_ptr<PieceModel> make_bpe(TokenTable tokens, const Merges& merges, BpeOptions options, const std::filesystem::path& file) {
+std::unique_ptr<PieceModel> make_bpe(TokenTable tokens, const Merges& merges, BpeOptions options,
+                                     const std::filesystem::path& file) {
   return std::make_unique<Bpe>(std::move(tokens), merges, std::move(options), file);
 }
 

@@ -38,17 +38,21 @@ class Metadata {
     check_length(list, n);
     for (std::size_t i = 0; i < n; ++i) {
       const std::int64_t kind = list.at(i).integer();
-      if (kind < 0 || kind > 6) list.at(i).refuse("is " + std::to_string(kind) + " where 1 to 6 is expected", "the file is damaged: fetch it again");
+      if (kind < 0 || kind > 6)
+        list.at(i).refuse("is " + std::to_string(kind) + " where 1 to 6 is expected", "the file is damaged: fetch it again");
       kinds[i] = kind == 0 ? PieceKind::kNormal : static_cast<PieceKind>(kind);
     }
     return kinds;
   }
   void check_length(const JsonView& list, std::size_t n) const {
-    if (list.size() != n) list.refuse("has " + std::to_string(list.size()) + " entries for " + std::to_string(n) + " tokens", "the file is damaged: fetch it again");
+    if (list.size() != n)
+      list.refuse("has " + std::to_string(list.size()) + " entries for " + std::to_string(n) + " tokens",
+                  "the file is damaged: fetch it again");
   }
   std::string digest() const {
     json all;
-    for (const char* key : {"model", "pre", "tokens", "scores", "token_type", "merges", "add_space_prefix", "remove_extra_whitespaces"}) {
+    for (const char* key :
+         {"model", "pre", "tokens", "scores", "token_type", "merges", "add_space_prefix", "remove_extra_whitespaces"}) {
       if (has(key)) all[key] = at(key).json();
     }
     return oncekit::digest(all.dump(-1, ' ', false, json::error_handler_t::replace));
@@ -62,7 +66,8 @@ class Metadata {
 std::vector<AddedToken> named_tokens(const std::vector<std::string>& tokens, const std::vector<PieceKind>& kinds) {
   std::vector<AddedToken> named;
   for (std::size_t i = 0; i < tokens.size(); ++i) {
-    if (kinds[i] == PieceKind::kControl || kinds[i] == PieceKind::kUserDefined) named.push_back({.content = tokens[i], .id = static_cast<std::int32_t>(i)});
+    if (kinds[i] == PieceKind::kControl || kinds[i] == PieceKind::kUserDefined)
+      named.push_back({.content = tokens[i], .id = static_cast<std::int32_t>(i)});
   }
   return named;
 }
@@ -85,11 +90,16 @@ const std::map<std::string, PreKind>& pre_kinds() {
     const PreKind llama3{{llama3_start + R"(\p{N}{1,3})" + llama3_end}, true};
     const PreKind qwen2{{llama3_start + R"(\p{N})" + llama3_end}, false, true};
     // llama.cpp's own fallback for files without a name.
-    const PreKind fallback{{R"([\p{P}\$\+<=>\^~\|]+)", R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S))", R"(\p{N}+)", R"([0-9][0-9][0-9])"}};
+    const PreKind fallback{{R"([\p{P}\$\+<=>\^~\|]+)",
+                            R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S))", R"(\p{N}+)",
+                            R"([0-9][0-9][0-9])"}};
     return std::map<std::string, PreKind>{
-        {"default", fallback}, {"gpt-2", gpt2},       {"phi-2", gpt2},         {"mpt", gpt2},      {"olmo", gpt2},
-        {"smollm", digits},    {"starcoder", digits}, {"refact", digits},      {"command-r", digits},
-        {"llama-bpe", llama3}, {"llama-v3", llama3},  {"llama3", llama3},
+        {"default", fallback}, {"gpt-2", gpt2},
+        {"phi-2", gpt2},       {"mpt", gpt2},
+        {"olmo", gpt2},        {"smollm", digits},
+        {"starcoder", digits}, {"refact", digits},
+        {"command-r", digits}, {"llama-bpe", llama3},
+        {"llama-v3", llama3},  {"llama3", llama3},
         {"qwen2", qwen2},      {"deepseek-r1-qwen", qwen2},
     };
   }();
@@ -102,7 +112,8 @@ std::unique_ptr<Tokenizer> byte_level(const Metadata& data) {
   if (kind == pre_kinds().end()) {
     std::string known;
     for (const auto& [name, ignored] : pre_kinds()) known += (known.empty() ? "" : ", ") + name;
-    data.at("pre").refuse("'" + pre + "' is not known here", "known: " + known + "; or use the Hugging Face folder of this model");
+    data.at("pre").refuse("'" + pre + "' is not known here",
+                          "known: " + known + "; or use the Hugging Face folder of this model");
   }
   const std::vector<std::string> names = data.tokens();
   const std::vector<PieceKind> kinds = data.kinds(names.size());
@@ -110,7 +121,8 @@ std::unique_ptr<Tokenizer> byte_level(const Metadata& data) {
   for (std::size_t i = 0; i < names.size(); ++i) tokens.add(names[i], static_cast<std::int32_t>(i));
 
   json list = json::array();
-  for (const std::string& expression : kind->second.expressions) list.push_back({{"type", "Split"}, {"pattern", {{"Regex", expression}}}, {"behavior", "Isolated"}});
+  for (const std::string& expression : kind->second.expressions)
+    list.push_back({{"type", "Split"}, {"pattern", {{"Regex", expression}}}, {"behavior", "Isolated"}});
   list.push_back({{"type", "ByteLevel"}, {"add_prefix_space", data.flag("add_space_prefix", false)}, {"use_regex", false}});
   const json pre_tokenizer = {{"type", "Sequence"}, {"pretokenizers", list}};
   const json normalizer = {{"type", "NFC"}};
@@ -138,7 +150,9 @@ std::unique_ptr<Tokenizer> llama(const Metadata& data) {
   }
   // llama.cpp adds the space to the start of a text alone.
   SentencePieceOptions options;
-  return make_sentencepiece(write_sentencepiece_model(pieces, data.flag("add_space_prefix", true), data.flag("remove_extra_whitespaces", false)), options, data.file());
+  return make_sentencepiece(
+      write_sentencepiece_model(pieces, data.flag("add_space_prefix", true), data.flag("remove_extra_whitespaces", false)),
+      options, data.file());
 }
 
 // llama.cpp marks the starts of words ("▁book"), BERT their continuations ("##book").
@@ -158,7 +172,8 @@ std::unique_ptr<Tokenizer> bert(const Metadata& data) {
     }
     // No flag says so: a vocabulary with capital letters is a cased one.
     const bool bracketed = name.starts_with('[');
-    cased = cased || (!special && !bracketed && std::any_of(name.begin(), name.end(), [](char c) { return c >= 'A' && c <= 'Z'; }));
+    cased =
+        cased || (!special && !bracketed && std::any_of(name.begin(), name.end(), [](char c) { return c >= 'A' && c <= 'Z'; }));
     tokens.add(name, static_cast<std::int32_t>(i));
   }
   PipelineParts parts = bert_parts(std::move(tokens), {{"lowercase", !cased}}, data.file());
@@ -174,7 +189,8 @@ std::unique_ptr<Tokenizer> gguf_tokenizer(const json& metadata, const std::files
   if (model == "gpt2") return byte_level(data);
   if (model == "llama") return llama(data);
   if (model == "bert") return bert(data);
-  data.at("model").refuse("a tokenizer of the kind '" + model + "' is not known here", "known: llama, gpt2, bert; or use the Hugging Face folder of this model");
+  data.at("model").refuse("a tokenizer of the kind '" + model + "' is not known here",
+                          "known: llama, gpt2, bert; or use the Hugging Face folder of this model");
 }
 
 }  // namespace oncekit

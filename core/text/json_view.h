@@ -19,10 +19,10 @@ class JsonView {
   const std::filesystem::path& file() const noexcept { return *file_; }
   const std::string& place() const noexcept { return place_; }
 
-  bool has(const std::string& key) const;          ///< present and not null
-  JsonView at(const std::string& key) const;       ///< must be present
-  JsonView at(std::size_t i) const;                ///< element of an array; REQUIRES: i < size()
-  std::size_t size() const;                        ///< of an array
+  bool has(const std::string& key) const;     ///< present and not null
+  JsonView at(const std::string& key) const;  ///< must be present
+  JsonView at(std::size_t i) const;           ///< element of an array; REQUIRES: i < size()
+  std::size_t size() const;                   ///< of an array
   const std::string& text() const;
   std::int64_t integer() const;
   bool flag(const std::string& key, bool absent) const;

@@ -19,7 +19,8 @@ using Instance = const icu::Normalizer2* (*)(UErrorCode&);
 
 void check(UErrorCode code, const char* what) {
   if (U_FAILURE(code)) {
-    throw Error(ErrorKind::kRun, std::string("ICU cannot ") + what + ": " + u_errorName(code), "reinstall ICU's data (package libicu)");
+    throw Error(ErrorKind::kRun, std::string("ICU cannot ") + what + ": " + u_errorName(code),
+                "reinstall ICU's data (package libicu)");
   }
 }
 

@@ -8,11 +8,12 @@
 
 namespace oncekit {
 
-/// Maps a text to its normal form, in place. `prefix` is false for a segment that goes on in the middle of a sequence: then nothing is put
-/// before it. Thread-safe. REQUIRES: well-formed UTF-8.
+/// Maps a text to its normal form, in place. `prefix` is false for a segment that goes on in the middle of a sequence: then
+/// nothing is put before it. Thread-safe. REQUIRES: well-formed UTF-8.
 using Normalize = std::function<void(std::string& text, bool prefix)>;
 
-/// Known: Sequence, NFC, NFD, NFKC, NFKD, Lowercase, Strip, StripAccents, Prepend, Replace, BertNormalizer. Throws Error(kData).
+/// Known: Sequence, NFC, NFD, NFKC, NFKD, Lowercase, Strip, StripAccents, Prepend, Replace, BertNormalizer. Throws
+/// Error(kData).
 Normalize make_normalizer(const JsonView& spec);
 
 }  // namespace oncekit

@@ -38,17 +38,23 @@ class Pipeline final : public Tokenizer {
     if (!is_utf8(text)) text = mended = mend_utf8(text);
     std::vector<std::int32_t> ids;
     const auto token = [&](std::int32_t id) { ids.push_back(id); };
-    raw_.split(text, [&](std::size_t begin, std::size_t end) {
-      std::string section(text.substr(begin, end - begin));
-      const bool first = begin == 0;
-      if (parts_.normalize) parts_.normalize(section, prefix || !first);
-      normalized_.split(section, [&](std::size_t from, std::size_t to) {
-        std::vector<TextPiece> pieces(1);
-        pieces[0] = {section.substr(from, to - from), first && from == 0};
-        if (parts_.pre_tokenize) parts_.pre_tokenize(pieces, prefix);
-        for (const TextPiece& piece : pieces) parts_.model->encode(piece.text, ids);
-      }, token);
-    }, token);
+    raw_.split(
+        text,
+        [&](std::size_t begin, std::size_t end) {
+          std::string section(text.substr(begin, end - begin));
+          const bool first = begin == 0;
+          if (parts_.normalize) parts_.normalize(section, prefix || !first);
+          normalized_.split(
+              section,
+              [&](std::size_t from, std::size_t to) {
+                std::vector<TextPiece> pieces(1);
+                pieces[0] = {section.substr(from, to - from), first && from == 0};
+                if (parts_.pre_tokenize) parts_.pre_tokenize(pieces, prefix);
+                for (const TextPiece& piece : pieces) parts_.model->encode(piece.text, ids);
+              },
+              token);
+        },
+        token);
     return ids;
   }
 
@@ -74,7 +80,8 @@ std::unique_ptr<PieceModel> read_bpe(const JsonView& model) {
 
 std::unique_ptr<PieceModel> read_wordpiece(const JsonView& model) {
   const std::int64_t most = model.has("max_input_chars_per_word") ? model.at("max_input_chars_per_word").integer() : 100;
-  return make_wordpiece(read_vocabulary(model.at("vocab")), model.text("unk_token", "[UNK]"), model.text("continuing_subword_prefix", "##"), most, model.file());
+  return make_wordpiece(read_vocabulary(model.at("vocab")), model.text("unk_token", "[UNK]"),
+                        model.text("continuing_subword_prefix", "##"), most, model.file());
 }
 
 std::unique_ptr<PieceModel> read_model(const JsonView& model) {
@@ -82,7 +89,8 @@ std::unique_ptr<PieceModel> read_model(const JsonView& model) {
   const std::string type = model.text("type", model.has("merges") ? "BPE" : "WordPiece");
   if (type == "BPE") return read_bpe(model);
   if (type == "WordPiece") return read_wordpiece(model);
-  model.refuse("a model of the kind '" + type + "' is not known here", "known: BPE, WordPiece; a sentencepiece model can be read from tokenizer.model");
+  model.refuse("a model of the kind '" + type + "' is not known here",
+               "known: BPE, WordPiece; a sentencepiece model can be read from tokenizer.model");
 }
 
 std::vector<AddedToken> read_added(const JsonView& root, const TokenTable& tokens) {
@@ -92,7 +100,8 @@ std::vector<AddedToken> read_added(const JsonView& root, const TokenTable& token
   for (std::size_t i = 0; i < list.size(); ++i) {
     const JsonView entry = list.at(i);
     const std::int64_t id = entry.at("id").integer();
-    if (id < 0 || id >= TokenTable::kLargest) entry.at("id").refuse("is " + std::to_string(id), "the file is damaged: fetch it again");
+    if (id < 0 || id >= TokenTable::kLargest)
+      entry.at("id").refuse("is " + std::to_string(id), "the file is damaged: fetch it again");
     AddedToken token = read_added_token(entry, static_cast<std::int32_t>(id));
     // The model's own id of a token wins, as in Hugging Face's.
     if (const std::int32_t known = tokens.find(token.content); known >= 0) token.id = known;
@@ -105,14 +114,15 @@ std::vector<AddedToken> read_added(const JsonView& root, const TokenTable& token
 void check_gaps(const TokenTable& tokens, const std::vector<AddedToken>& added, const JsonView& vocab) {
   if (tokens.first_gap() < 0) return;
   std::vector<bool> used(static_cast<std::size_t>(tokens.size()));
-  for (std::int32_t id = 0; id < tokens.size(); ++id) used[static_cast<std::size_t>(id)] = !tokens.token(id).empty() || tokens.find("") == id;
+  for (std::int32_t id = 0; id < tokens.size(); ++id)
+    used[static_cast<std::size_t>(id)] = !tokens.token(id).empty() || tokens.find("") == id;
   for (const AddedToken& token : added) {
     if (token.id < tokens.size()) used[static_cast<std::size_t>(token.id)] = true;
   }
   const auto gap = std::find(used.begin(), used.end(), false);
   if (gap == used.end()) return;
-  vocab.refuse("no token has the id " + std::to_string(gap - used.begin()) + ", one of " + std::to_string(std::count(used.begin(), used.end(), false)) +
-                   " gaps below " + std::to_string(tokens.size()),
+  vocab.refuse("no token has the id " + std::to_string(gap - used.begin()) + ", one of " +
+                   std::to_string(std::count(used.begin(), used.end(), false)) + " gaps below " + std::to_string(tokens.size()),
                "the file is damaged: fetch it again");
 }
 
@@ -121,7 +131,8 @@ void check_gaps(const TokenTable& tokens, const std::vector<AddedToken>& added, 
 std::pair<std::string, std::string> read_merge(const std::string& text, std::size_t number, const std::filesystem::path& file) {
   const std::size_t space = text.find(' ');
   if (space == std::string::npos || space == 0 || space + 1 == text.size() || text.find(' ', space + 1) != std::string::npos) {
-    throw Error(ErrorKind::kData, "merge " + std::to_string(number) + " is '" + text + "' where two tokens with a space between are expected",
+    throw Error(ErrorKind::kData,
+                "merge " + std::to_string(number) + " is '" + text + "' where two tokens with a space between are expected",
                 "the file is damaged: fetch it again", file.string());
   }
   return {text.substr(0, space), text.substr(space + 1)};
@@ -146,7 +157,8 @@ Merges read_merges(const JsonView& list) {
 
 std::unique_ptr<Tokenizer> make_pipeline(PipelineParts parts) { return std::make_unique<Pipeline>(std::move(parts)); }
 
-std::unique_ptr<Tokenizer> json_tokenizer(const json& file_content, const std::filesystem::path& file, const std::string& digest) {
+std::unique_ptr<Tokenizer> json_tokenizer(const json& file_content, const std::filesystem::path& file,
+                                          const std::string& digest) {
   const JsonView root(file_content, file);
   PipelineParts parts;
   parts.digest = digest;

@@ -36,7 +36,8 @@ Behavior behavior_of(const JsonView& name) {
   if (text == "MergedWithPrevious") return Behavior::kMergedWithPrevious;
   if (text == "MergedWithNext") return Behavior::kMergedWithNext;
   if (text == "Contiguous") return Behavior::kContiguous;
-  name.refuse("the behavior '" + text + "' is not known", "known: Removed, Isolated, MergedWithPrevious, MergedWithNext, Contiguous");
+  name.refuse("the behavior '" + text + "' is not known",
+              "known: Removed, Isolated, MergedWithPrevious, MergedWithNext, Contiguous");
 }
 
 struct Span {
@@ -166,7 +167,8 @@ PreTokenize make_pre_tokenizer(const JsonView& spec) {
   if (type == "Metaspace") return make_metaspace(spec);
   if (type == "Split") return make_split(spec);
   if (type == "Digits") {
-    return splitter(each_char(&is_numeric), spec.flag("individual_digits", false) ? Behavior::kIsolated : Behavior::kContiguous);
+    return splitter(each_char(&is_numeric),
+                    spec.flag("individual_digits", false) ? Behavior::kIsolated : Behavior::kContiguous);
   }
   if (type == "Punctuation") {
     return splitter(each_char(&is_punctuation), spec.has("behavior") ? behavior_of(spec.at("behavior")) : Behavior::kIsolated);
@@ -177,7 +179,8 @@ PreTokenize make_pre_tokenizer(const JsonView& spec) {
   }
   if (type == "WhitespaceSplit") return splitter(each_char(&is_space), Behavior::kRemoved);
   if (type == "BertPreTokenizer") {
-    return in_turn({splitter(each_char(&is_space), Behavior::kRemoved), splitter(each_char(&is_punctuation), Behavior::kIsolated)});
+    return in_turn(
+        {splitter(each_char(&is_space), Behavior::kRemoved), splitter(each_char(&is_punctuation), Behavior::kIsolated)});
   }
   if (type == "Sequence") {
     const JsonView list = spec.at("pretokenizers");
@@ -185,8 +188,9 @@ PreTokenize make_pre_tokenizer(const JsonView& spec) {
     for (std::size_t i = 0; i < list.size(); ++i) steps.push_back(make_pre_tokenizer(list.at(i)));
     return in_turn(std::move(steps));
   }
-  spec.refuse("a pre_tokenizer of the kind '" + type + "' is not known here",
-              "known: Sequence, ByteLevel, Split, Digits, Metaspace, Whitespace, WhitespaceSplit, Punctuation, BertPreTokenizer");
+  spec.refuse(
+      "a pre_tokenizer of the kind '" + type + "' is not known here",
+      "known: Sequence, ByteLevel, Split, Digits, Metaspace, Whitespace, WhitespaceSplit, Punctuation, BertPreTokenizer");
 }
 
 }  // namespace oncekit

@@ -18,7 +18,8 @@ struct TextPiece {
 /// Cuts and rewrites pieces, in place; none is empty afterwards. `prefix` as in normalizer.h. Thread-safe.
 using PreTokenize = std::function<void(std::vector<TextPiece>& pieces, bool prefix)>;
 
-/// Known: Sequence, ByteLevel, Split, Digits, Metaspace, Whitespace, WhitespaceSplit, Punctuation, BertPreTokenizer. Throws Error(kData).
+/// Known: Sequence, ByteLevel, Split, Digits, Metaspace, Whitespace, WhitespaceSplit, Punctuation, BertPreTokenizer. Throws
+/// Error(kData).
 PreTokenize make_pre_tokenizer(const JsonView& spec);
 
 /// GPT-2's alphabet: each byte as a printable character, in UTF-8 ("Ġ" for a space).

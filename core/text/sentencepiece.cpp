@@ -12,8 +12,8 @@ namespace oncekit {
 namespace {
 
 // The few fields of sentencepiece_model.proto that are needed here.
-enum Field : std::uint32_t { kPieces = 1, kTrainerSpec = 2, kNormalizerSpec = 3 };        // of ModelProto
-enum PieceField : std::uint32_t { kPiece = 1, kScore = 2, kType = 3 };                    // of a piece
+enum Field : std::uint32_t { kPieces = 1, kTrainerSpec = 2, kNormalizerSpec = 3 };  // of ModelProto
+enum PieceField : std::uint32_t { kPiece = 1, kScore = 2, kType = 3 };              // of a piece
 enum TrainerField : std::uint32_t { kModelType = 3, kByteFallback = 35, kUnknownId = 40 };
 enum NormalizerField : std::uint32_t { kName = 1, kAddDummyPrefix = 3, kRemoveExtraWhitespaces = 4, kEscapeWhitespaces = 5 };
 
@@ -22,8 +22,8 @@ class ProtoReader {
  public:
   explicit ProtoReader(std::string_view bytes) : bytes_(bytes) {}
   std::uint32_t field = 0;
-  std::uint64_t number = 0;       // of a varint field
-  std::string_view content;       // of a length-delimited field
+  std::uint64_t number = 0;  // of a varint field
+  std::string_view content;  // of a length-delimited field
   bool damaged = false;
 
   bool next() {
@@ -114,11 +114,15 @@ std::vector<AddedToken> named_pieces(std::string_view model, const std::filesyst
       if (piece.field == kType) kind = static_cast<PieceKind>(piece.number);
     }
     if (piece.damaged) reader.damaged = true;
-    if (kind == PieceKind::kUnknown || kind == PieceKind::kControl || kind == PieceKind::kUserDefined) named.push_back({.content = name, .id = id});
+    if (kind == PieceKind::kUnknown || kind == PieceKind::kControl || kind == PieceKind::kUserDefined)
+      named.push_back({.content = name, .id = id});
     ++id;
   }
   if (reader.damaged || id == 0) {
-    throw Error(ErrorKind::kData, id == 0 ? "is no sentencepiece model: it has no pieces" : "sentencepiece model is damaged or cut short near byte " + std::to_string(reader.at()) + " of " + std::to_string(model.size()) + ", behind " + std::to_string(id) + " pieces",
+    throw Error(ErrorKind::kData,
+                id == 0 ? "is no sentencepiece model: it has no pieces"
+                        : "sentencepiece model is damaged or cut short near byte " + std::to_string(reader.at()) + " of " +
+                              std::to_string(model.size()) + ", behind " + std::to_string(id) + " pieces",
                 "fetch it again", file.string());
   }
   return named;
@@ -126,15 +130,18 @@ std::vector<AddedToken> named_pieces(std::string_view model, const std::filesyst
 
 class SentencePiece final : public Tokenizer {
  public:
-  SentencePiece(const std::string& model, SentencePieceOptions options, const std::filesystem::path& file) : every_section_(options.every_section) {
+  SentencePiece(const std::string& model, SentencePieceOptions options, const std::filesystem::path& file)
+      : every_section_(options.every_section) {
     for (AddedToken& token : named_pieces(model, file)) added_.add(std::move(token));
     load(spaced_, model, file);
     // A message that stands twice is merged, the later value of a field wins: this switches the space off.
-    load(plain_, model + ProtoWriter().content(kNormalizerSpec, ProtoWriter().number(kAddDummyPrefix, 0).bytes()).bytes(), file);
+    load(plain_, model + ProtoWriter().content(kNormalizerSpec, ProtoWriter().number(kAddDummyPrefix, 0).bytes()).bytes(),
+         file);
     size_ = spaced_.GetPieceSize();
     std::string all = model + (every_section_ ? "+" : "-");
     for (AddedToken& token : options.added) {
-      all += token.content + '\n' + std::to_string(token.id) + (token.left_strip ? "l" : "") + (token.right_strip ? "r" : "") + (token.single_word ? "w" : "") + '\n';
+      all += token.content + '\n' + std::to_string(token.id) + (token.left_strip ? "l" : "") + (token.right_strip ? "r" : "") +
+             (token.single_word ? "w" : "") + '\n';
       size_ = std::max<std::int64_t>(size_, token.id + 1);
       names_.emplace_back(token.id, token.content);
       added_.add(std::move(token));
@@ -161,7 +168,8 @@ class SentencePiece final : public Tokenizer {
   static void load(Processor& processor, const std::string& model, const std::filesystem::path& file) {
     const auto status = processor.LoadFromSerializedProto(model);
     if (!status.ok()) {
-      throw Error(ErrorKind::kData, std::string("is refused by the sentencepiece library: ") + status.message(), "the model is damaged or of a newer format: fetch it again", file.string());
+      throw Error(ErrorKind::kData, std::string("is refused by the sentencepiece library: ") + status.message(),
+                  "the model is damaged or of a newer format: fetch it again", file.string());
     }
   }
 
@@ -170,15 +178,18 @@ class SentencePiece final : public Tokenizer {
     if (!is_utf8(text)) text = mended = mend_utf8(text);
     std::vector<std::int32_t> ids;
     std::vector<int> part;
-    added_.split(text,
-                 [&](std::size_t begin, std::size_t end) {
-                   const std::string_view section = text.substr(begin, end - begin);
-                   const bool spaced = every_section_ ? prefix || begin > 0 : prefix && begin == 0 && !section.starts_with(' ') && !section.starts_with("▁");
-                   const auto status = (spaced ? spaced_ : plain_).Encode(section, &part);
-                   if (!status.ok()) throw Error(ErrorKind::kRun, std::string("the sentencepiece library cannot encode a text: ") + status.message());
-                   ids.insert(ids.end(), part.begin(), part.end());
-                 },
-                 [&](std::int32_t id) { ids.push_back(id); });
+    added_.split(
+        text,
+        [&](std::size_t begin, std::size_t end) {
+          const std::string_view section = text.substr(begin, end - begin);
+          const bool spaced = every_section_ ? prefix || begin > 0
+                                             : prefix && begin == 0 && !section.starts_with(' ') && !section.starts_with("▁");
+          const auto status = (spaced ? spaced_ : plain_).Encode(section, &part);
+          if (!status.ok())
+            throw Error(ErrorKind::kRun, std::string("the sentencepiece library cannot encode a text: ") + status.message());
+          ids.insert(ids.end(), part.begin(), part.end());
+        },
+        [&](std::int32_t id) { ids.push_back(id); });
     return ids;
   }
 
@@ -192,7 +203,8 @@ class SentencePiece final : public Tokenizer {
 
 }  // namespace
 
-std::unique_ptr<Tokenizer> make_sentencepiece(const std::string& model, SentencePieceOptions options, const std::filesystem::path& file) {
+std::unique_ptr<Tokenizer> make_sentencepiece(const std::string& model, SentencePieceOptions options,
+                                              const std::filesystem::path& file) {
   return std::make_unique<SentencePiece>(model, std::move(options), file);
 }
 
@@ -208,7 +220,10 @@ std::string write_sentencepiece_model(const std::vector<SentencePieceEntry>& pie
   }
   ProtoWriter trainer, normalizer;
   trainer.number(kModelType, 2 /* BPE */).number(kByteFallback, 1).number(kUnknownId, unknown);
-  normalizer.content(kName, "identity").number(kAddDummyPrefix, space_before).number(kRemoveExtraWhitespaces, drop_spaces).number(kEscapeWhitespaces, 1);
+  normalizer.content(kName, "identity")
+      .number(kAddDummyPrefix, space_before)
+      .number(kRemoveExtraWhitespaces, drop_spaces)
+      .number(kEscapeWhitespaces, 1);
   return model.content(kTrainerSpec, trainer.bytes()).content(kNormalizerSpec, normalizer.bytes()).bytes();
 }
 

@@ -15,13 +15,14 @@ enum class PieceKind { kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4
 
 struct SentencePieceOptions {
   std::vector<AddedToken> added;  ///< beyond the model's own control and user-defined pieces
-  /// The space before a text also before each section between added tokens, as transformers' "legacy" does; else only at the very start,
-  /// and only when the text does not begin with a space itself.
+  /// The space before a text also before each section between added tokens, as transformers' "legacy" does; else only at the
+  /// very start, and only when the text does not begin with a space itself.
   bool every_section = true;
 };
 
 /// `model`: a serialized ModelProto (the content of tokenizer.model). Throws Error(kData) naming `file`.
-std::unique_ptr<Tokenizer> make_sentencepiece(const std::string& model, SentencePieceOptions options, const std::filesystem::path& file);
+std::unique_ptr<Tokenizer> make_sentencepiece(const std::string& model, SentencePieceOptions options,
+                                              const std::filesystem::path& file);
 
 struct SentencePieceEntry {
   std::string piece;

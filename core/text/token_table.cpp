@@ -33,17 +33,20 @@ std::int64_t TokenTable::first_gap() const noexcept {
 }
 
 TokenTable read_vocabulary(const JsonView& vocab) {
-  if (!vocab.json().is_object()) vocab.refuse("is not a table of tokens and ids", "the file is damaged or of another program: fetch it again");
+  if (!vocab.json().is_object())
+    vocab.refuse("is not a table of tokens and ids", "the file is damaged or of another program: fetch it again");
   TokenTable tokens;
   for (const auto& [token, id] : vocab.json().items()) {
     const bool integer = id.is_number_integer();
     if (!integer || id.get<std::int64_t>() < 0 || id.get<std::int64_t>() >= TokenTable::kLargest) {
-      vocab.refuse("token '" + token + "' has the id " + id.dump() + " where 0 to " + std::to_string(TokenTable::kLargest - 1) + " is expected",
+      vocab.refuse("token '" + token + "' has the id " + id.dump() + " where 0 to " + std::to_string(TokenTable::kLargest - 1) +
+                       " is expected",
                    "the file is damaged: fetch it again");
     }
     const auto number = id.get<std::int32_t>();
     if (!tokens.add(token, number)) {
-      vocab.refuse("tokens '" + tokens.token(number) + "' and '" + token + "' have the same id " + std::to_string(number), "the file is damaged: fetch it again");
+      vocab.refuse("tokens '" + tokens.token(number) + "' and '" + token + "' have the same id " + std::to_string(number),
+                   "the file is damaged: fetch it again");
     }
   }
   if (tokens.size() == 0) vocab.refuse("is empty", "the file is damaged: fetch it again");

@@ -45,7 +45,8 @@ std::vector<AddedToken> read_added(const fs::path& folder, const JsonView& confi
   const json content = parse_json(file);
   const JsonView root(content, file);
   if (!content.is_object()) root.refuse("is not a table of tokens and ids", "the file is damaged: fetch it again");
-  for (const auto& [name, ignored] : content.items()) added.push_back({.content = name, .id = checked(root.at(name), root.at(name).integer())});
+  for (const auto& [name, ignored] : content.items())
+    added.push_back({.content = name, .id = checked(root.at(name), root.at(name).integer())});
   return added;
 }
 
@@ -60,13 +61,16 @@ std::unique_ptr<Tokenizer> open_sentencepiece(const fs::path& folder) {
   return make_sentencepiece(read_file(file), std::move(options), file);
 }
 
-std::unique_ptr<Tokenizer> open_json(const fs::path& file) { return json_tokenizer(parse_json(file), file, digest(read_file(file))); }
+std::unique_ptr<Tokenizer> open_json(const fs::path& file) {
+  return json_tokenizer(parse_json(file), file, digest(read_file(file)));
+}
 
 std::unique_ptr<Tokenizer> open_vocab_txt(const fs::path& folder) {
   const fs::path file = folder / "vocab.txt", config_file = folder / "tokenizer_config.json";
   const json config = read_config(folder);
   const JsonView view(config, config_file);
-  json normalizer = {{"lowercase", view.flag("do_lower_case", true)}, {"handle_chinese_chars", view.flag("tokenize_chinese_chars", true)}};
+  json normalizer = {{"lowercase", view.flag("do_lower_case", true)},
+                     {"handle_chinese_chars", view.flag("tokenize_chinese_chars", true)}};
   if (view.has("strip_accents")) normalizer["strip_accents"] = view.flag("strip_accents", false);
   const std::string content = read_file(file);
   TokenTable tokens;
@@ -83,7 +87,8 @@ std::unique_ptr<Tokenizer> open_vocab_txt(const fs::path& folder) {
 
 // GPT-2 and RoBERTa before there was tokenizer.json.
 std::unique_ptr<Tokenizer> open_vocab_json(const fs::path& folder) {
-  const fs::path file = folder / "vocab.json", merges_file = folder / "merges.txt", config_file = folder / "tokenizer_config.json";
+  const fs::path file = folder / "vocab.json", merges_file = folder / "merges.txt",
+                 config_file = folder / "tokenizer_config.json";
   const json config = read_config(folder);
   const JsonView view(config, config_file);
   const json vocab = parse_json(file);
@@ -100,13 +105,19 @@ std::unique_ptr<Tokenizer> open_vocab_json(const fs::path& folder) {
   TokenTable tokens = read_vocabulary(JsonView(vocab, file));
   parts.added = read_added(folder, view);
   if (!view.has("added_tokens_decoder")) {
-    for (const char* name : {"<s>", "<pad>", "</s>", "<unk>", "<mask>", "<|endoftext|>"}) {
-      if (const std::int32_t id = tokens.find(name); id >= 0) parts.added.push_back({.content = name, .id = id, .left_strip = std::string_view(name) == "<mask>"});
+    // RoBERTa's vocabulary has GPT-2's one name too, as an ordinary token.
+    const bool roberta = tokens.find("<s>") >= 0 && tokens.find("<mask>") >= 0;
+    const auto names = roberta ? std::vector<std::string>{"<s>", "<pad>", "</s>", "<unk>", "<mask>"}
+                               : std::vector<std::string>{"<|endoftext|>"};
+    for (const std::string& name : names) {
+      if (const std::int32_t id = tokens.find(name); id >= 0)
+        parts.added.push_back({.content = name, .id = id, .left_strip = name == "<mask>"});
     }
   }
   parts.pre_tokenize = make_pre_tokenizer(JsonView(pre_tokenizer, file));
   parts.model = make_bpe(std::move(tokens), merges, {}, merges_file);
-  parts.digest = digest(vocab.dump(-1, ' ', false, json::error_handler_t::replace) + content + config.dump(-1, ' ', false, json::error_handler_t::replace));
+  parts.digest = digest(vocab.dump(-1, ' ', false, json::error_handler_t::replace) + content +
+                        config.dump(-1, ' ', false, json::error_handler_t::replace));
   return make_pipeline(std::move(parts));
 }
 
@@ -118,7 +129,10 @@ std::unique_ptr<Tokenizer> open_tokenizer(const fs::path& folder) {
   if (has("tokenizer.json")) return open_json(folder / "tokenizer.json");
   if (has("vocab.txt")) return open_vocab_txt(folder);
   if (has("vocab.json") && has("merges.txt")) return open_vocab_json(folder);
-  throw Error(ErrorKind::kData, fs::is_directory(folder) ? "has no tokenizer: looked for tokenizer.model, tokenizer.json, vocab.txt, and vocab.json with merges.txt" : "is no folder",
+  throw Error(ErrorKind::kData,
+              fs::is_directory(folder)
+                  ? "has no tokenizer: looked for tokenizer.model, tokenizer.json, vocab.txt, and vocab.json with merges.txt"
+                  : "is no folder",
               "copy the tokenizer's files from where the weights came from", folder.string());
 }
 

@@ -16,21 +16,25 @@ namespace oncekit {
 class Tokenizer {
  public:
   virtual ~Tokenizer();
-  /// Ids of one segment of text (UTF-8; damaged bytes count as U+FFFD). No BOS, EOS, CLS, SEP. A special token's name in the text
+  /// Ids of one segment of text (UTF-8; damaged bytes count as U+FFFD). No BOS, EOS, CLS, SEP. A special token's name in the
+  /// text
   /// ("</s>") is that token, as in Hugging Face's.
   virtual std::vector<std::int32_t> encode(std::string_view text) const = 0;
-  /// As encode(), for a segment that goes on in the middle of a sequence: without the space that sentencepiece vocabularies, and some
-  /// others, put before a text. LLaMA's "book:" is "▁book" ":" (3143 29901) by encode(), "book" ":" (2909 29901) by this.
+  /// As encode(), for a segment that goes on in the middle of a sequence: without the space that sentencepiece vocabularies,
+  /// and some others, put before a text. LLaMA's "book:" is "▁book" ":" (3143 29901) by encode(), "book" ":" (2909 29901) by
+  /// this.
   virtual std::vector<std::int32_t> encode_inner(std::string_view text) const = 0;
-  virtual std::int64_t size() const = 0;                 ///< ids are in [0, size())
-  virtual std::string digest() const = 0;                ///< of all that decides the ids: goes into cache keys
-  virtual std::string kind() const = 0;                  ///< "sentencepiece", "wordpiece", "bpe"
-  virtual std::string token(std::int32_t id) const = 0;  ///< as in the vocabulary, e.g. "▁news", "##ing"; for messages; "" if none
+  virtual std::int64_t size() const = 0;   ///< ids are in [0, size())
+  virtual std::string digest() const = 0;  ///< of all that decides the ids: goes into cache keys
+  virtual std::string kind() const = 0;    ///< "sentencepiece", "wordpiece", "bpe"
+  virtual std::string token(
+      std::int32_t id) const = 0;  ///< as in the vocabulary, e.g. "▁news", "##ing"; for messages; "" if none
 };
 
-/// The tokenizer of a Hugging Face folder: tokenizer.model (sentencepiece), else tokenizer.json (BPE or WordPiece), else vocab.txt
-/// (WordPiece; cased or not by tokenizer_config.json's do_lower_case), else vocab.json with merges.txt (byte-level BPE: GPT-2, RoBERTa).
-/// Throws Error(kData) that says which files were looked for, or what in which file is wrong or of an unknown kind.
+/// The tokenizer of a Hugging Face folder: tokenizer.model (sentencepiece), else tokenizer.json (BPE or WordPiece), else
+/// vocab.txt (WordPiece; cased or not by tokenizer_config.json's do_lower_case), else vocab.json with merges.txt (byte-level
+/// BPE: GPT-2, RoBERTa). Throws Error(kData) that says which files were looked for, or what in which file is wrong or of an
+/// unknown kind.
 std::unique_ptr<Tokenizer> open_tokenizer(const std::filesystem::path& folder);
 
 /// From a GGUF file's metadata as JSON: keys "tokenizer.ggml.model" ("llama", "gpt2" or "bert"), ".tokens", ".scores",

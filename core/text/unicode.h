@@ -24,10 +24,14 @@ inline void append_char(std::string& text, char32_t c) {
   text.append(bytes, static_cast<std::size_t>(n));
 }
 
-inline bool is_space(char32_t c) { return c < 128 ? c == ' ' || (c >= 9 && c <= 13) : u_hasBinaryProperty(static_cast<UChar32>(c), UCHAR_WHITE_SPACE) != 0; }
-inline bool is_numeric(char32_t c) { return c < 128 ? c >= '0' && c <= '9' : (U_GET_GC_MASK(static_cast<UChar32>(c)) & U_GC_N_MASK) != 0; }
-/// Whether the category of c is one of `mask`, and c in Unicode since `version`: the tables that the tokenizers library carries for the
-/// functions below are old ones.
+inline bool is_space(char32_t c) {
+  return c < 128 ? c == ' ' || (c >= 9 && c <= 13) : u_hasBinaryProperty(static_cast<UChar32>(c), UCHAR_WHITE_SPACE) != 0;
+}
+inline bool is_numeric(char32_t c) {
+  return c < 128 ? c >= '0' && c <= '9' : (U_GET_GC_MASK(static_cast<UChar32>(c)) & U_GC_N_MASK) != 0;
+}
+/// Whether the category of c is one of `mask`, and c in Unicode since `version`: the tables that the tokenizers library carries
+/// for the functions below are old ones.
 inline bool is_old(char32_t c, std::uint32_t mask, int version = 8) {
   if ((U_GET_GC_MASK(static_cast<UChar32>(c)) & mask) == 0) return false;
   UVersionInfo since;

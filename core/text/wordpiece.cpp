@@ -10,11 +10,14 @@ namespace {
 
 class WordPiece final : public PieceModel {
  public:
-  WordPiece(TokenTable tokens, const std::string& unknown, const std::string& prefix, std::int64_t most_chars, const std::filesystem::path& file)
+  WordPiece(TokenTable tokens, const std::string& unknown, const std::string& prefix, std::int64_t most_chars,
+            const std::filesystem::path& file)
       : tokens_(std::move(tokens)), unknown_(tokens_.find(unknown)), most_chars_(most_chars) {
     if (unknown_ < 0) {
-      throw Error(ErrorKind::kData, "the unknown token '" + unknown + "' is not in the vocabulary of " + std::to_string(tokens_.size()) + " tokens",
-                  "the file is damaged or no WordPiece vocabulary: fetch it again", file.string());
+      throw Error(
+          ErrorKind::kData,
+          "the unknown token '" + unknown + "' is not in the vocabulary of " + std::to_string(tokens_.size()) + " tokens",
+          "the file is damaged or no WordPiece vocabulary: fetch it again", file.string());
     }
     for (std::int32_t id = 0; id < tokens_.size(); ++id) {
       const std::string& token = tokens_.token(id);
