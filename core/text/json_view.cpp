@@ -10,7 +10,9 @@ void JsonView::refuse(const std::string& message, const std::string& hint) const
 }
 
 void JsonView::wrong_type(const char* expected) const {
-  refuse(std::string("is ") + value_->type_name() + " where " + expected + " is expected", "the file is damaged or of another program: fetch it again");
+  const char* article = value_->is_null() ? "" : value_->is_array() || value_->is_object() ? "an " : "a ";
+  refuse(std::string("is ") + article + value_->type_name() + " where " + expected + " is expected",
+         "the file is damaged or of another program: fetch it again");
 }
 
 bool JsonView::has(const std::string& key) const {
@@ -48,15 +50,21 @@ bool JsonView::flag(const std::string& key, bool absent) const {
   return value.value_->get<bool>();
 }
 
-std::string JsonView::text(const std::string& key, const std::string& absent) const { return has(key) ? at(key).text() : absent; }
+std::string JsonView::text(const std::string& key, const std::string& absent) const {
+  return has(key) ? at(key).text() : absent;
+}
 
 nlohmann::json parse_json(const std::filesystem::path& file) {
   const std::string content = read_file(file);
   try {
     return nlohmann::json::parse(content);
   } catch (const nlohmann::json::parse_error& e) {
-    throw Error(ErrorKind::kData, "is not JSON from byte " + std::to_string(e.byte) + " of " + std::to_string(content.size()) + " on",
-                "the file is damaged or was cut short: fetch it again", file.string());
+    const std::string size = std::to_string(content.size());
+    const std::string what = content.empty() ? "is empty where JSON is expected"
+                             : e.byte > content.size()
+                                 ? "ends after " + size + " bytes, before its JSON does"
+                                 : "is not JSON from byte " + std::to_string(e.byte) + " of " + size + " on";
+    throw Error(ErrorKind::kData, what, "the file is damaged or was cut short: fetch it again", file.string());
   }
 }
 
