@@ -6,8 +6,8 @@
 
 Needs tokenizers, transformers, sentencepiece, gguf. New fixtures need new ids. Special tokens around a text are left out throughout.
 
-torture.txt holds one text a line; \\n \\t \\r \\\\ and \\u{HEX} stand for characters. Lines that are known to differ would go to DIFFERS below; they are
-stored as null and not compared. Known to differ and in no line: the expressions of byte-level BPE see letters and digits that are newer than
+torture.txt holds one text a line; \\n \\t \\r \\\\ and \\u{HEX} stand for characters. Lines that are known to differ would go to
+DIFFERS below; they are stored as null and not compared. Known to differ and in no line: the expressions of byte-level BPE see letters and digits that are newer than
 the installed PCRE2's Unicode (14 on Debian 12) as symbols, Hugging Face's Oniguruma knows Unicode 16.
 """
 import json
@@ -69,9 +69,12 @@ def make_fixtures():
 
     # As SmolLM2's: digits one by one, GPT-2's expression, bytes.
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
     special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-    tokenizer.train_from_iterator(some, trainers.BpeTrainer(vocab_size=640, special_tokens=special, show_progress=False, initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet())))
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer.train_from_iterator(
+        some, trainers.BpeTrainer(vocab_size=640, special_tokens=special, show_progress=False, initial_alphabet=alphabet))
     save(tokenizer, "byte_level")
     model = json.loads(tokenizer.to_str())["model"]
     tokens = sorted(model["vocab"], key=model["vocab"].get)
@@ -159,7 +162,7 @@ def main():
         rows = (books / "train/news.tsv").read_bytes().decode().removesuffix("\n").split("\n")
         titles = [row.split("\t")[3] for row in rows]
     old = json.loads((HERE / "tokenizer_ids.json").read_text()) if (HERE / "tokenizer_ids.json").exists() else {}
-    stored = {name: entry for name, entry in old.items() if name not in tokenizers}
+    stored = dict(old)
     for name, encode in tokenizers.items():
         stored[name] = {"torture": [None if text in DIFFERS.get(name, []) else encode(text) for text in torture()]}
         if titles and name not in tiny:
