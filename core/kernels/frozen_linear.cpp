@@ -144,19 +144,40 @@ struct Packed {
   }
 };
 
+}  // namespace
+
+// Large weights that gradients pass through are not kept packed, once for each direction: they are packed anew from the mapped file for every
+// product, which costs a few percent of it (0.3 s of 13 for a layer of LLaMA-13B and 5,000 tokens), and dropped. The bits are the same.
+constexpr std::int64_t kKeptPacked = 1 << 24;  // elements
+
+struct FrozenLinear::State {
+  Packed packed, transposed;
+  Tensor weight, bias;  ///< of a weight that is not kept packed
+  Compute compute = Compute::kFloat32;
+  bool backward = false;
+};
+
+namespace {
+
 struct Product : Function<Product> {
-  static Tensor forward(AutogradContext* ctx, const Tensor& x_NI, const Packed& packed, const Packed& transposed) {
-    ctx->saved_data["weight"] = transposed.weight;
+  static Tensor forward(AutogradContext* ctx, const Tensor& x_NI, const Packed& packed, const Packed& transposed, const Tensor& weight_OI) {
+    ctx->saved_data["weight"] = weight_OI.defined() ? weight_OI : transposed.weight;
+    ctx->saved_data["kept"] = !weight_OI.defined();
     ctx->saved_data["onednn"] = transposed.onednn;
     ctx->saved_data["outputs"] = transposed.outputs;
     return packed.multiply(x_NI.to(packed.weight.scalar_type())).to(at::kFloat);
   }
   static tensor_list backward(AutogradContext* ctx, tensor_list grads) {
     Packed transposed;
-    transposed.weight = ctx->saved_data["weight"].toTensor();
-    transposed.onednn = ctx->saved_data["onednn"].toBool();
-    transposed.outputs = ctx->saved_data["outputs"].toInt();
-    return {transposed.multiply(grads[0].to(at::kFloat)), Variable(), Variable()};
+    const Tensor weight = ctx->saved_data["weight"].toTensor();
+    if (ctx->saved_data["kept"].toBool()) {
+      transposed.weight = weight;
+      transposed.onednn = ctx->saved_data["onednn"].toBool();
+      transposed.outputs = ctx->saved_data["outputs"].toInt();
+    } else {
+      transposed = Packed(weight.t(), {}, Compute::kFloat32);
+    }
+    return {transposed.multiply(grads[0].to(at::kFloat)), Variable(), Variable(), Variable()};
   }
 };
 
@@ -169,20 +190,22 @@ std::string onednn_version() {
 
 }  // namespace
 
-struct FrozenLinear::State {
-  Packed packed, transposed;
-  bool backward = false;
-};
-
 FrozenLinear::FrozenLinear(const Tensor& weight_OI, const Tensor& bias_O, Compute compute, bool backward) : state_(std::make_shared<State>()) {
+  state_->backward = backward;
+  state_->compute = compute;
+  if (backward && weight_OI.device().is_cpu() && weight_OI.numel() >= kKeptPacked) {
+    state_->weight = weight_OI.detach();
+    state_->bias = bias_O;
+    return;
+  }
   state_->packed = Packed(weight_OI, bias_O, compute);
   if (backward) state_->transposed = Packed(weight_OI.t(), {}, Compute::kFloat32);
-  state_->backward = backward;
 }
 
 Tensor FrozenLinear::forward(const Tensor& x_NI) const {
+  if (state_->weight.defined()) return Product::apply(x_NI, Packed(state_->weight, state_->bias, state_->compute), Packed(), state_->weight);
   const Packed& packed = state_->packed;
-  if (state_->backward) return Product::apply(x_NI, packed, state_->transposed);
+  if (state_->backward) return Product::apply(x_NI, packed, state_->transposed, Tensor());
   return packed.multiply(x_NI.detach().to(packed.weight.scalar_type()));
 }
 

@@ -3,7 +3,7 @@
 
 #include "oncekit/language_model.h"
 #include "oncekit/text.h"
-#include "text/tokenizer.h"
+#include "tokenizer/tokenizer.h"
 
 namespace oncekit::lm {
 

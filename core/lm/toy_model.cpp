@@ -8,7 +8,7 @@
 #include "base/files.h"
 #include "lm/config.h"
 #include "oncekit/rng.h"
-#include "text/toy_tokenizer.h"
+#include "tokenizer/toy_tokenizer.h"
 #include "weights/safetensors.h"
 
 namespace oncekit::lm {

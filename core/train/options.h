@@ -49,7 +49,7 @@ struct TrainOptions {
     f.integer("batch_size", batch_size).range(1, 1 << 20).doc("B, samples a step").under("paper", std::int64_t{32}).under("released", std::int64_t{32});
     f.integer("accumulate", accumulate).range(1, 4096).doc("batches whose gradients are summed before a step")
         .under("paper", std::int64_t{2}).under("released", std::int64_t{2});
-    f.real("epochs", epochs).range(0, 1e6).doc("at most so many passes over the training samples").under("paper", 50.0).under("released", 50.0);
+    f.real("epochs", epochs).range(0, 1e6).doc("at most so many passes over the training samples").under("paper", 50.0).under("released", 50.0).demo(1.0);
     f.real("check_every", check_every).range(1e-3, 1e6).unit("epochs").doc("dev evaluation after every so much of an epoch")
         .under("paper", 0.25).under("released", 0.25);
     f.integer("max_steps", max_steps).at_least(0).unit("steps").doc("stop after so many optimizer steps; 0 = no such limit");

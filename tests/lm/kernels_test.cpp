@@ -316,4 +316,15 @@ TEST_CASE("kernel names and the peak", "[unit][lm]") {
   CHECK(lm::gemm_peak(lm::fastest_compute(), 1, 64, 3, 0.01) > 0);
 }
 
+TEST_CASE("a weight too large to be kept packed has the same products and gradients", "[unit][kernels]") {
+  const std::int64_t O = 4200, I = 4096;  // above 2^24
+  const Tensor weight = (at::randn({O, I}) * 0.02).to(at::kBFloat16), bias = at::randn({O});
+  const lm::FrozenLinear large(weight, bias, Compute::kFloat32, true);
+  CHECK(large.bytes() == 0);
+  const Tensor x = at::randn({5, I}).requires_grad_(true), y = large.forward(x), upstream = at::randn({5, O});
+  y.backward(upstream);
+  CHECK(relative(y.detach(), at::linear(x.detach(), weight.to(at::kFloat), bias)) < 1e-5);
+  CHECK(relative(x.grad(), upstream.matmul(weight.to(at::kFloat))) < 1e-5);
+}
+
 }  // namespace oncekit::test

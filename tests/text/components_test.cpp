@@ -5,10 +5,10 @@
 #include <nlohmann/json.hpp>
 
 #include "base/files.h"
-#include "text/pipeline.h"
-#include "text/sentencepiece.h"
-#include "text/tokenizer.h"
-#include "text/unicode.h"
+#include "tokenizer/pipeline.h"
+#include "tokenizer/sentencepiece.h"
+#include "tokenizer/tokenizer.h"
+#include "tokenizer/unicode.h"
 
 using namespace oncekit;
 using nlohmann::json;

@@ -18,8 +18,8 @@
 #include "oncekit/error.h"
 #include "support/gallery.h"
 #include "support/temp_folder.h"
-#include "text/tokenizer.h"
-#include "text/unicode.h"
+#include "tokenizer/tokenizer.h"
+#include "tokenizer/unicode.h"
 
 using namespace oncekit;
 using nlohmann::json;

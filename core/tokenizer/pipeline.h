@@ -4,11 +4,11 @@
 #include <memory>
 #include <vector>
 
-#include "text/added_tokens.h"
-#include "text/normalizer.h"
-#include "text/pre_tokenizer.h"
-#include "text/token_table.h"
-#include "text/tokenizer.h"
+#include "tokenizer/added_tokens.h"
+#include "tokenizer/normalizer.h"
+#include "tokenizer/pre_tokenizer.h"
+#include "tokenizer/token_table.h"
+#include "tokenizer/tokenizer.h"
 
 namespace oncekit {
 

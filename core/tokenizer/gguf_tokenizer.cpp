@@ -4,9 +4,9 @@
 
 #include "base/files.h"
 #include "oncekit/error.h"
-#include "text/pipeline.h"
-#include "text/sentencepiece.h"
-#include "text/unicode.h"
+#include "tokenizer/pipeline.h"
+#include "tokenizer/sentencepiece.h"
+#include "tokenizer/unicode.h"
 
 namespace oncekit {
 namespace {

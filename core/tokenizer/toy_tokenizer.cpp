@@ -1,4 +1,4 @@
-#include "text/toy_tokenizer.h"
+#include "tokenizer/toy_tokenizer.h"
 
 #include <set>
 

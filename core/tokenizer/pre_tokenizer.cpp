@@ -1,10 +1,10 @@
-#include "text/pre_tokenizer.h"
+#include "tokenizer/pre_tokenizer.h"
 
 #include <array>
 
 #include "oncekit/error.h"
-#include "text/pattern.h"
-#include "text/unicode.h"
+#include "tokenizer/pattern.h"
+#include "tokenizer/unicode.h"
 
 namespace oncekit {
 

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "text/json_view.h"
+#include "tokenizer/json_view.h"
 
 namespace oncekit {
 

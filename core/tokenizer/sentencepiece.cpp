@@ -1,4 +1,4 @@
-#include "text/sentencepiece.h"
+#include "tokenizer/sentencepiece.h"
 
 #include <cstring>
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "text/json_view.h"
+#include "tokenizer/json_view.h"
 
 namespace oncekit {
 

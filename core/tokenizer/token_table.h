@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "text/json_view.h"
+#include "tokenizer/json_view.h"
 
 namespace oncekit {
 

@@ -1,8 +1,8 @@
-#include "text/added_tokens.h"
+#include "tokenizer/added_tokens.h"
 
 #include <algorithm>
 
-#include "text/unicode.h"
+#include "tokenizer/unicode.h"
 
 namespace oncekit {
 namespace {

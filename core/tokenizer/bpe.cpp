@@ -3,8 +3,8 @@
 #include <queue>
 
 #include "oncekit/error.h"
-#include "text/token_table.h"
-#include "text/unicode.h"
+#include "tokenizer/token_table.h"
+#include "tokenizer/unicode.h"
 
 namespace oncekit {
 namespace {

@@ -1,13 +1,13 @@
 // Opens the tokenizer of a Hugging Face folder, whichever of the usual files it has.
-#include "text/tokenizer.h"
+#include "tokenizer/tokenizer.h"
 
 #include <algorithm>
 #include <sstream>
 
 #include "base/files.h"
 #include "oncekit/error.h"
-#include "text/pipeline.h"
-#include "text/sentencepiece.h"
+#include "tokenizer/pipeline.h"
+#include "tokenizer/sentencepiece.h"
 
 namespace oncekit {
 

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "text/added_tokens.h"
-#include "text/tokenizer.h"
+#include "tokenizer/added_tokens.h"
+#include "tokenizer/tokenizer.h"
 
 namespace oncekit {
 

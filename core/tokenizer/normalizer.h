@@ -4,7 +4,7 @@
 #include <functional>
 #include <string>
 
-#include "text/json_view.h"
+#include "tokenizer/json_view.h"
 
 namespace oncekit {
 

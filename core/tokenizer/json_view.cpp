@@ -1,4 +1,4 @@
-#include "text/json_view.h"
+#include "tokenizer/json_view.h"
 
 #include "base/files.h"
 #include "oncekit/error.h"

@@ -2,8 +2,8 @@
 #include <algorithm>
 
 #include "oncekit/error.h"
-#include "text/token_table.h"
-#include "text/unicode.h"
+#include "tokenizer/token_table.h"
+#include "tokenizer/unicode.h"
 
 namespace oncekit {
 namespace {

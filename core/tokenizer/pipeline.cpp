@@ -1,4 +1,4 @@
-#include "text/pipeline.h"
+#include "tokenizer/pipeline.h"
 
 #include <algorithm>
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "text/json_view.h"
+#include "tokenizer/json_view.h"
 
 namespace oncekit {
 

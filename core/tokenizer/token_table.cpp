@@ -1,4 +1,4 @@
-#include "text/token_table.h"
+#include "tokenizer/token_table.h"
 
 #include <algorithm>
 

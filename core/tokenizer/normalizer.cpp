@@ -1,4 +1,4 @@
-#include "text/normalizer.h"
+#include "tokenizer/normalizer.h"
 
 #include <memory>
 #include <vector>
@@ -9,8 +9,8 @@
 
 #include "data/utf8.h"
 #include "oncekit/error.h"
-#include "text/pattern.h"
-#include "text/unicode.h"
+#include "tokenizer/pattern.h"
+#include "tokenizer/unicode.h"
 
 namespace oncekit {
 namespace {
