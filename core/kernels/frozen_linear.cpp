@@ -159,10 +159,15 @@ struct FrozenLinear::State {
 
 namespace {
 
+// A weight that may be undefined, which a Function's argument may not.
+struct Loose {
+  Tensor weight_OI;
+};
+
 struct Product : Function<Product> {
-  static Tensor forward(AutogradContext* ctx, const Tensor& x_NI, const Packed& packed, const Packed& transposed, const Tensor& weight_OI) {
-    ctx->saved_data["weight"] = weight_OI.defined() ? weight_OI : transposed.weight;
-    ctx->saved_data["kept"] = !weight_OI.defined();
+  static Tensor forward(AutogradContext* ctx, const Tensor& x_NI, const Packed& packed, const Packed& transposed, const Loose& loose) {
+    ctx->saved_data["weight"] = loose.weight_OI.defined() ? loose.weight_OI : transposed.weight;
+    ctx->saved_data["kept"] = !loose.weight_OI.defined();
     ctx->saved_data["onednn"] = transposed.onednn;
     ctx->saved_data["outputs"] = transposed.outputs;
     return packed.multiply(x_NI.to(packed.weight.scalar_type())).to(at::kFloat);
@@ -203,9 +208,9 @@ FrozenLinear::FrozenLinear(const Tensor& weight_OI, const Tensor& bias_O, Comput
 }
 
 Tensor FrozenLinear::forward(const Tensor& x_NI) const {
-  if (state_->weight.defined()) return Product::apply(x_NI, Packed(state_->weight, state_->bias, state_->compute), Packed(), state_->weight);
+  if (state_->weight.defined()) return Product::apply(x_NI, Packed(state_->weight, state_->bias, state_->compute), Packed(), Loose{state_->weight});
   const Packed& packed = state_->packed;
-  if (state_->backward) return Product::apply(x_NI, packed, state_->transposed, Tensor());
+  if (state_->backward) return Product::apply(x_NI, packed, state_->transposed, Loose{});
   return packed.multiply(x_NI.detach().to(packed.weight.scalar_type()));
 }
 
