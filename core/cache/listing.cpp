@@ -14,7 +14,7 @@ namespace oncekit {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr std::size_t kHash = 16, kDescription = 100, kValue = 40;
+constexpr std::size_t kHash = 16, kDescription = 100, kValue = 32;
 
 std::string without_part(const std::string& name) { return name.ends_with(".part") ? name.substr(0, name.size() - 5) : name; }
 
@@ -52,7 +52,7 @@ std::string shortened(std::string text, std::size_t limit) {
 }
 
 bool is_digest(const std::string& value) {
-  return value.starts_with("file ") || (value.size() >= kHash && value.find_first_not_of("0123456789abcdef") == std::string::npos);
+  return value.starts_with("file ") || (value.size() >= kHash && value.find_first_not_of("0123456789abcdef-") == std::string::npos);
 }
 
 // "layer = 24, model = llama1-13b": what tells entries of one kind apart for a reader, so no digests.
@@ -63,7 +63,7 @@ std::string describe(const std::string& key) {
     const std::size_t equals = line.find(" = ");
     if (equals == std::string::npos || line.starts_with("kind = ") || line.starts_with("version = ")) continue;
     const std::string value = line.substr(equals + 3);
-    if (is_digest(value)) continue;
+    if (value.empty() || is_digest(value)) continue;
     text += (text.empty() ? "" : ", ") + line.substr(0, equals) + " " + shortened(value, kValue);
   }
   return shortened(text, kDescription);

@@ -28,7 +28,7 @@ using State = CacheEntry::State;
 namespace {
 
 CacheKey key(const std::string& kind, std::int64_t n) {
-  return CacheKey(kind, 1).add("model", std::string_view("llama1-7b")).add("layers", n).add("texts", std::string_view("0123456789abcdef0123"));
+  return CacheKey(kind, 1).add("model", std::string_view("llama1-7b")).add("layers", n).add("texts", std::string_view("0123456789abcdef-0123")).add("lead", std::string_view(""));
 }
 
 fs::path build(const fs::path& root, const std::string& kind, std::int64_t n, std::size_t bytes) {
