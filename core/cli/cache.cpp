@@ -214,8 +214,13 @@ void build(const BuildFlags& flags, Context& context) {
   if (!flags.pooled.empty()) overrides.push_back("content_encoder.keep_pooled=\"" + flags.pooled + "\"");
   Session session(Recipe::load({context.recipe_file(flags.recipe), overrides, flags.point, flags.demo}, context.tables(), context.plugins()),
                   context.workspace_options());
-  session.load_data();
-  session.build_model();
+  try {
+    session.load_data();
+    session.build_model();
+  } catch (const Error& e) {
+    if (e.kind() != ErrorKind::kInterrupted) throw;
+    throw Error(e.kind(), e.message(), "the same command goes on from what was built so far");
+  }
   const std::vector<CacheEntry> there = list_cache(context.cache_root());
   Json json = Json::array();
   std::int64_t bytes = 0;

@@ -95,18 +95,28 @@ says "the rest is cleaned" "removed 1 entry"
 [ ! -e "$toy" ] || { echo "FAIL --all left the toy corpus"; failed=1; }
 cache 0 clean --yes
 
-# Language-model states: whole, then killed again and again while being built.
-llama() { "$oncekit" cache build recipes/demo.toml content_encoder.use=llama --demo -q --threads 1 "$@"; }
-llama --cache "$work/whole" >"$work/out" 2>&1 || { cat "$work/out"; exit 1; }
+# Language-model states: whole, then killed again and again while being built. exec: the number in $! is the program's own.
+llama() { exec "$oncekit" cache build recipes/demo.toml content_encoder.use=llama --demo -q --threads 1 "$@"; }
+(llama --cache "$work/whole") >"$work/out" 2>&1 || { cat "$work/out"; exit 1; }
 llama --cache "$work/cache" >"$work/out" 2>&1 & pid=$!
 states=$(basename "$work"/whole/states-*)
-kills=0 resumable=0
-for delay in 0 0.02 0.04 0.06; do
+await_states() {  # until they are being built; false when the program ended before that
   for _ in $(seq 6000); do
-    if [ -e "$work/cache/$states.part/key.txt" ]; then break; fi
-    if ! kill -0 $pid 2>/dev/null; then break 2; fi
+    if [ -e "$work/cache/$states.part/key.txt" ]; then return 0; fi
+    kill -0 $pid 2>/dev/null || return 1
     sleep 0.003
   done
+}
+if await_states; then
+  kill -INT $pid
+  wait $pid
+  code=$?
+  if [ $code = 130 ]; then says "after Ctrl-C it says how to go on" "the same command goes on"; else echo "     stopped too late: exit code $code"; fi
+fi
+llama --cache "$work/cache" >"$work/out" 2>&1 & pid=$!
+kills=0 resumable=0
+for delay in 0 0.02 0.04 0.06; do
+  await_states || break
   sleep $delay
   kill -9 $pid 2>/dev/null && kills=$((kills + 1))
   wait $pid 2>/dev/null
