@@ -16,6 +16,16 @@
 namespace oncekit {
 namespace fs = std::filesystem;
 
+namespace {
+
+// A place as the user named it, whole, but from ~ inside the home folder: what a message says goes into records, which name no user.
+std::string shown(const fs::path& path) {
+  const std::string brief = display_path(path);
+  return path.is_absolute() && brief.starts_with("~") ? brief : path.string();
+}
+
+}  // namespace
+
 std::atomic<bool>& cancel_requested() {
   static std::atomic<bool> flag{false};
   return flag;
@@ -82,14 +92,14 @@ fs::path HostWorkspace::model(std::string_view name) const {
   const fs::path models = options_.models.empty() ? fs::path("models") : options_.models;
   const std::string hint = "put a Hugging Face folder there (config.json, weights, tokenizer) or a .gguf file, or name another place with --models DIR or "
                            "ONCEKIT_MODELS; --demo runs without weights";
-  if (name.empty()) throw Error(ErrorKind::kData, "no language model is named", "name one under " + display_path(models) + ", or a path; --demo runs without weights");
+  if (name.empty()) throw Error(ErrorKind::kData, "no language model is named", "name one under " + shown(models) + ", or a path; --demo runs without weights");
   const fs::path given(name);
   std::error_code ignored;
   for (const fs::path& place : {given, models / given, models / (std::string(name) + ".gguf")})
     if (fs::exists(place, ignored)) return place;
   std::string message = "there is no language model '" + std::string(name) + "': ";
   if (given.is_absolute()) throw Error(ErrorKind::kData, message + "nothing has this path", hint);
-  message += "neither " + display_path(given) + " nor " + display_path(models / given) + " (or " + (given.filename().string() + ".gguf") + " beside it) exists";
+  message += "neither " + shown(given) + " nor " + shown(models / given) + " (or " + (given.filename().string() + ".gguf") + " beside it) exists";
   std::vector<std::string> others;
   for (const auto& entry : fs::directory_iterator(models, ignored)) {
     const std::string other = entry.path().filename().string();
