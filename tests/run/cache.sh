@@ -135,4 +135,24 @@ cache 2 build recipes/demo.toml --pooled all -q
 says "pooled states are of language models only" "unknown key 'keep_pooled'"
 cache 4 build recipes/demo.toml content_encoder.use=llama content_encoder.weights=llama1-13b --models "$work/models" -q
 says "missing weights are said in one paragraph" "there is no language model 'llama1-13b'"
+
+# A whole recipe with a language model: damaged states are found, cleaned and made anew.
+cache 0 clean --all --yes
+cache 0 build recipes/bert_naml.toml --demo -q
+says "build makes corpus, model and states" "built  states-"
+cache 0 build recipes/bert_naml.toml --demo -q
+says "a second build finds them" "found  states-"
+file=$(echo "$work"/cache/states-*/states.bin)
+printf '\377\376' | dd of="$file" bs=1 seek=101 conv=notrunc 2>/dev/null
+cache 4 verify -q
+says "changed states are found and named" "states.bin has other content"
+cache 0 clean --kind states --yes
+says "clean removes entries of a kind" "removed 1 entry"
+[ ! -e "$file" ] || { echo "FAIL the damaged entry is still there"; failed=1; }
+cache 0 build recipes/bert_naml.toml --demo -q
+says "the next build makes them anew" "built  states-"
+cp -r datasets/mind/sample "$work/mind"
+"$oncekit" run recipes/bert_naml.toml -q --models "$work/models" --out "$work/runs" dataset.path="$work/mind" '~dataset.split_list' >"$work/out" 2>&1
+[ $? = 4 ] || { echo "FAIL a run without weights did not end with exit code 4"; failed=1; }
+says "a run without weights says in one paragraph what to put where" "no language model 'bert-base-uncased'"
 exit $failed
