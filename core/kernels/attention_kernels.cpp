@@ -8,6 +8,8 @@
 namespace oncekit::lm::kernels {
 namespace {
 
+using namespace oncekit::vectors;
+
 std::size_t index(Index i) { return static_cast<std::size_t>(i); }
 
 // A product out[r][c] = sum over k of a[r][k * a_step] * b[k][c].

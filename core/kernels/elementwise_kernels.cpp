@@ -7,6 +7,8 @@
 namespace oncekit::lm::kernels {
 namespace {
 
+using namespace oncekit::vectors;
+
 // How many elements of a vector that begins at i are before `end`.
 template <int N>
 ONCEKIT_INLINE Index room(Index i, Index end) {

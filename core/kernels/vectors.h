@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/kernel_math.h"
+
 #pragma GCC diagnostic ignored "-Wpsabi"
 #define ONCEKIT_INLINE inline __attribute__((always_inline))
 #if defined(__x86_64__)
@@ -13,7 +15,7 @@
 #define ONCEKIT_WIDE __attribute__((noinline, target("avx512f,avx512dq,avx512bw,avx512vl,fma")))
 #endif
 
-namespace oncekit::lm::kernels {
+namespace oncekit::vectors {
 namespace {
 
 using Index = std::int64_t;
@@ -99,23 +101,23 @@ ONCEKIT_INLINE float largest_of(Floats<N> x) {
   }
 }
 
-// e^x within 2 ulp, x held to [-87, 87]: 2^n e^r with |r| <= ln 2 / 2.
+// e^x within 2 ulp for x in [-87, 87]: 2^n e^r with |r| <= ln 2 / 2. Its twin in model/ragged_kernels.cpp rounds otherwise: there is no
+// floor of vectors, and adding kRound does not survive that file's flags.
 template <int N>
-ONCEKIT_INLINE Floats<N> exponential(Floats<N> x) {
-  x = larger<N>(x, -87.0f + Floats<N>{});
-  x = x < 87.0f ? x : 87.0f + Floats<N>{};
+ONCEKIT_INLINE Floats<N> exponential_inside(Floats<N> x) {
   constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it rounds to a whole number
   const Floats<N> n = (x * 1.44269504f + kRound) - kRound;
   const Floats<N> r = (x - n * 0.693359375f) + n * 2.12194440e-4f;  // ln 2 in two parts
-  Floats<N> y = r * (1.0f / 5040) + 1.0f / 720;
-  y = y * r + 1.0f / 120;
-  y = y * r + 1.0f / 24;
-  y = y * r + 1.0f / 6;
-  y = y * r + 0.5f;
-  y = y * r + 1.0f;
-  y = y * r + 1.0f;
+  Floats<N> y;
+  kernels::taylor_exp(r, y);
   const Ints<N> bits = (__builtin_convertvector(n, Ints<N>) + 127) << 23;
   return y * reinterpret_cast<const Floats<N>&>(bits);
+}
+// x held to that range.
+template <int N>
+ONCEKIT_INLINE Floats<N> exponential(Floats<N> x) {
+  x = larger<N>(x, -87.0f + Floats<N>{});
+  return exponential_inside<N>(x < 87.0f ? x : 87.0f + Floats<N>{});
 }
 
 // 2: AVX-512, vectors of 16 floats; 1: AVX2, 8; 0: 4.
@@ -138,15 +140,15 @@ ONCEKIT_MIDDLE void run_middle(const Body& body, Index first, Index last) {
 }
 #endif
 
-// body.run<N>(first, last), always inlined, with N floats a vector.
-template <class Body>
+// body.run<N>(first, last), always inlined, with N floats a vector: 16, 8, or else Least.
+template <int Least = 4, class Body>
 void run_vectorised(const Body& body, Index first, Index last) {
 #if defined(__x86_64__)
   if (vector_level() == 2) return run_wide(body, first, last);
   if (vector_level() == 1) return run_middle(body, first, last);
 #endif
-  body.template run<4>(first, last);
+  body.template run<Least>(first, last);
 }
 
 }  // namespace
-}  // namespace oncekit::lm::kernels
+}  // namespace oncekit::vectors

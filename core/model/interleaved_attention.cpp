@@ -4,34 +4,12 @@
 #include <cmath>
 #include <vector>
 
-#include "model/kernel_math.h"
-
-// Everything below is inlined into one function a vector width, each compiled for its instruction set; no vector crosses a call.
-#pragma GCC diagnostic ignored "-Wpsabi"
-#define ONCEKIT_INLINE inline __attribute__((always_inline))
+#include "kernels/vectors.h"
 
 namespace oncekit::kernels {
 namespace {
 
-using Index = std::int64_t;
-
-template <class T, int N>
-struct VectorOf {
-  typedef T type __attribute__((vector_size(N * sizeof(T)), aligned(sizeof(T)), may_alias));  // unaligned loads and stores
-};
-template <int N>
-using Floats = typename VectorOf<float, N>::type;
-template <int N>
-using Ints = typename VectorOf<std::int32_t, N>::type;
-
-template <int N>
-ONCEKIT_INLINE Floats<N> load(const float* p) {
-  return *reinterpret_cast<const Floats<N>*>(p);
-}
-template <int N>
-ONCEKIT_INLINE void store(float* p, Floats<N> x) {
-  *reinterpret_cast<Floats<N>*>(p) = x;
-}
+using namespace oncekit::vectors;
 
 // H numbers repeated over W lanes.
 template <int W, int H>
@@ -64,25 +42,6 @@ ONCEKIT_INLINE void fold(Floats<W> x, float* out) {
     if constexpr (W == 4) half = __builtin_shufflevector(x, x, 0, 1) + __builtin_shufflevector(x, x, 2, 3);
     fold<W / 2, H>(half, out);
   }
-}
-
-template <int W>
-ONCEKIT_INLINE Floats<W> larger(Floats<W> a, Floats<W> b) {
-  return a > b ? a : b;
-}
-
-// exp of x <= 0, within 2 ulp: 2^n e^r with |r| <= ln 2 / 2. Below -87 it gives e^-87. Its twin in ragged_kernels.cpp rounds otherwise: there is
-// no floor of vectors, and adding kRound does not survive -ffast-math.
-template <int W>
-ONCEKIT_INLINE Floats<W> exponential(Floats<W> x) {
-  x = larger<W>(x, -87.0f + Floats<W>{});
-  constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it rounds to a whole number
-  const Floats<W> n = (x * 1.44269504f + kRound) - kRound;
-  const Floats<W> r = (x - n * 0.693359375f) + n * 2.12194440e-4f;  // ln 2 in two parts
-  Floats<W> y;
-  taylor_exp(r, y);
-  const Ints<W> bits = (__builtin_convertvector(n, Ints<W>) + 127) << 23;
-  return y * reinterpret_cast<const Floats<W>&>(bits);
 }
 
 // out[r][s] (H sums each, at out + r * stride + s * H) = a[r] . b[s] by head, over `width` features.
@@ -179,7 +138,7 @@ ONCEKIT_INLINE void softmax(float* x, Index length, float scale) {
   top = repeat<W, H>(lanes) * scale;
   Floats<W> sum{};
   for (Index i = 0; i < padded; i += W) {
-    const Floats<W> e = exponential<W>(load<W>(x + i) * scale - top);
+    const Floats<W> e = exponential_inside<W>(larger<W>(load<W>(x + i) * scale - top, -87.0f + Floats<W>{}));
     store<W>(x + i, e);
     sum += e;
   }
@@ -307,26 +266,19 @@ ONCEKIT_INLINE void backward_any(const Attention& a, const float* weights, const
   }
 }
 
-#if defined(__x86_64__)
-#define ONCEKIT_WIDE __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,fma")))
-#define ONCEKIT_MIDDLE __attribute__((target("avx2,fma")))
-ONCEKIT_WIDE void forward_wide(const Attention& a, float* weights, float* out, Index first, Index last) { forward_any<16>(a, weights, out, first, last); }
-ONCEKIT_WIDE void backward_wide(const Attention& a, const float* weights, const float* g, float* grad, Index first, Index last) {
-  backward_any<16>(a, weights, g, grad, first, last);
-}
-ONCEKIT_MIDDLE void forward_middle(const Attention& a, float* weights, float* out, Index first, Index last) { forward_any<8>(a, weights, out, first, last); }
-ONCEKIT_MIDDLE void backward_middle(const Attention& a, const float* weights, const float* g, float* grad, Index first, Index last) {
-  backward_any<8>(a, weights, g, grad, first, last);
-}
-#endif
-
-int vector_level() {
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")) return 2;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return 1;
-#endif
-  return 0;
-}
+struct Forward {
+  const Attention& a;
+  float *weights, *out;
+  template <int W>
+  ONCEKIT_INLINE void run(Index first, Index last) const { forward_any<W>(a, weights, out, first, last); }
+};
+struct Backward {
+  const Attention& a;
+  const float *weights, *grad_out;
+  float* grad_qkv;
+  template <int W>
+  ONCEKIT_INLINE void run(Index first, Index last) const { backward_any<W>(a, weights, grad_out, grad_qkv, first, last); }
+};
 
 }  // namespace
 
@@ -335,21 +287,11 @@ bool can_interleave(std::int64_t width, std::int64_t heads) noexcept {
 }
 
 void interleaved_forward(const Attention& a, float* weights, float* out, std::int64_t first, std::int64_t last) {
-#if defined(__x86_64__)
-  static const int level = vector_level();
-  if (level == 2) return forward_wide(a, weights, out, first, last);
-  if (level == 1) return forward_middle(a, weights, out, first, last);
-#endif
-  forward_any<8>(a, weights, out, first, last);
+  run_vectorised<8>(Forward{a, weights, out}, first, last);
 }
 
 void interleaved_backward(const Attention& a, const float* weights, const float* grad_out, float* grad_qkv, std::int64_t first, std::int64_t last) {
-#if defined(__x86_64__)
-  static const int level = vector_level();
-  if (level == 2) return backward_wide(a, weights, grad_out, grad_qkv, first, last);
-  if (level == 1) return backward_middle(a, weights, grad_out, grad_qkv, first, last);
-#endif
-  backward_any<8>(a, weights, grad_out, grad_qkv, first, last);
+  run_vectorised<8>(Backward{a, weights, grad_out, grad_qkv}, first, last);
 }
 
 }  // namespace oncekit::kernels
