@@ -33,7 +33,6 @@ constexpr int kStatesVersion = 1;  ///< of the code between a model's files and 
 /// U items: their nodes, renumbered, and what is cached of them.
 struct Batch final : ItemBatch {
   TokenTree tree;
-  std::vector<std::int64_t> path_P, offsets_U1;
   std::vector<char> states;             ///< [N, D] in the states' type; with pooled states [U, D] float32
   std::vector<std::int64_t> lasts_U;    ///< last node of each item, -1 without tokens
 };
@@ -51,7 +50,7 @@ struct LanguageModelEncoder::State {
   std::unique_ptr<ModelSource> source;
   std::unique_ptr<Architecture> architecture;
   at::Device device = at::kCPU;
-  std::int64_t used = 0, cut = 0;  ///< layers used; layers whose states are cached
+  std::int64_t used = 0, tuned = 0, cut = 0;  ///< layers used; the top ones that train; layers whose states are cached
   bool final_norm = false;         ///< the last layer is among those used
   Forest forest;
   at::ScalarType type = at::kBFloat16;
@@ -106,7 +105,7 @@ void LanguageModelEncoder::State::choose_layers() {
                 std::string("content_encoder.") + name);
   };
   used = options.layers == 0 ? all : fit(options.layers, "layers");
-  const std::int64_t tuned = std::min(fit(options.tune_layers, "tune_layers"), used);
+  tuned = std::min(fit(options.tune_layers, "tune_layers"), used);
   cut = used - tuned;
   final_norm = used == all;
   if (options.layer_cut == "released") {
@@ -118,12 +117,12 @@ void LanguageModelEncoder::State::choose_layers() {
 }
 
 void LanguageModelEncoder::State::read_tokens(const Items& items, Workspace& workspace) {
-  const auto tokenizer = source->metadata().is_null() ? open_tokenizer(source->path()) : gguf_tokenizer(source->metadata(), source->path());
+  const auto tokenizer = model_tokenizer(*source);
   const Shape& shape = architecture->shape();
   if (tokenizer->size() > shape.vocabulary)
     throw Error(ErrorKind::kData, fmt::format("the tokenizer has {} tokens, the model's embeddings {} rows", tokenizer->size(), shape.vocabulary),
                 "tokenizer and weights must come from the same model", display_path(source->path()));
-  PackedText tokens = item_tokens(options, items, *tokenizer, workspace);
+  const PackedText tokens = item_tokens(options, items, *tokenizer, workspace);
   std::size_t longest = 0;
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     longest = std::max(longest, tokens[i].size());
@@ -132,8 +131,8 @@ void LanguageModelEncoder::State::read_tokens(const Items& items, Workspace& wor
   if (shape.positions > 0 && static_cast<std::int64_t>(longest) > shape.positions)
     throw Error(ErrorKind::kUsage, fmt::format("an item has {} tokens, the model was made for {} at most", longest, shape.positions), "lower max_tokens",
                 "content_encoder.max_tokens");
-  facts["tokens digest"] = digest(std::string_view(reinterpret_cast<const char*>(tokens.ids.data()), tokens.ids.size() * sizeof(std::int32_t)) ) + "-" +
-                           digest(std::string_view(reinterpret_cast<const char*>(tokens.offsets.data()), tokens.offsets.size() * sizeof(std::int64_t)));
+  const auto digest_of = [](const auto& v) { return digest(std::string_view(reinterpret_cast<const char*>(v.data()), v.size() * sizeof(v[0]))); };
+  facts["tokens digest"] = digest_of(tokens.ids) + "-" + digest_of(tokens.offsets);
   facts["tokenizer"] = tokenizer->kind() + " " + tokenizer->digest();
   forest = make_forest(tokens, options.share_prefixes && shape.causal, nodes_a_tree(shape));
 }
@@ -170,7 +169,6 @@ void LanguageModelEncoder::State::build_cache(Workspace& workspace) {
   };
   fs::path entry;
   if (keep_all) {
-    fs::path states_folder;
     entry = workspace.cache(key("pooled", whole), [&](const fs::path& folder) {
       tell(whole);
       build_states(whole, folder, folder, workspace);
@@ -178,9 +176,7 @@ void LanguageModelEncoder::State::build_cache(Workspace& workspace) {
     }, CacheBuild::kResumable);
   }
   if (pooled) {
-    const auto file = entry / fmt::format("{}.{:04d}.bin", options.pooling, cut);
-    states = Mapping::open(file);
-    if (cut == whole.layers && !job.finish) throw Error(ErrorKind::kUsage, "layer_cut = \"released\" has no pooled states of the last layer", "set keep_pooled = \"none\"");
+    states = Mapping::open(entry / fmt::format("{}.{:04d}.bin", options.pooling, cut));
   } else {
     entry = workspace.cache(key("states", job), [&](const fs::path& folder) {
       tell(job);
@@ -218,7 +214,7 @@ void LanguageModelEncoder::prepare(const Items& items, Workspace& workspace) {
   s.read_tokens(items, workspace);
   s.build_cache(workspace);
 
-  const std::int64_t first = s.options.layer_cut == "released" ? s.used - std::min(s.options.tune_layers, s.used) : s.cut;
+  const std::int64_t first = s.used - s.tuned;
   std::int64_t adapted = 0;
   for (std::int64_t layer = first; layer < s.used; ++layer) {
     s.layers.push_back(register_module("layer_" + std::to_string(layer), std::make_shared<TunedLayer>(*s.source, *s.architecture, layer, s.tuning, s.device)));

@@ -35,23 +35,29 @@ const Tensor& FrozenLayer::vector(const std::string& name) {
   return vectors_.emplace(name, source_.read(checkpoint_name(source_, prefix_ + name)).to(device_, at::kFloat, false, true)).first->second;
 }
 
-Tensor FrozenContext::linear(const std::string& name, const Tensor& x_NI) { return layer_.linear(name).forward(x_NI); }
+BatchContext::~BatchContext() = default;
 
-Tensor FrozenContext::rms_norm(const std::string& name, const Tensor& x, double eps) {
-  const Tensor y = lm::rms_norm(x, layer_.vector(name + ".weight"), eps);
-  // What follows a norm is a product, most often several of the same input: rounded once.
-  return layer_.compute() == Compute::kBfloat16 && y.dim() == 2 ? y.to(at::kBFloat16) : y;
+Tensor BatchContext::rms_norm(const std::string& name, const Tensor& x, double eps) { return lm::rms_norm(x, vector(name + ".weight"), eps); }
+
+Tensor BatchContext::layer_norm(const std::string& name, const Tensor& x_ND, double eps) {
+  return at::layer_norm(x_ND, {x_ND.size(-1)}, vector(name + ".weight"), vector(name + ".bias"), eps);
 }
 
-Tensor FrozenContext::layer_norm(const std::string& name, const Tensor& x_ND, double eps) {
-  return at::layer_norm(x_ND, {x_ND.size(-1)}, layer_.vector(name + ".weight"), layer_.vector(name + ".bias"), eps);
-}
+Tensor BatchContext::rotate(const Tensor& x_NHW) { return lm::rotate(x_NHW, batch_.cos_NW2, batch_.sin_NW2); }
+Tensor BatchContext::swiglu(const Tensor& gate, const Tensor& up) { return lm::swiglu(gate, up); }
 
-Tensor FrozenContext::rotate(const Tensor& x_NHW) { return lm::rotate(x_NHW, batch_.cos_NW2, batch_.sin_NW2); }
-Tensor FrozenContext::swiglu(const Tensor& gate, const Tensor& up) { return lm::swiglu(gate, up); }
-
-Tensor FrozenContext::attend(const Tensor& q_NHW, const Tensor& k_NGW, const Tensor& v_NGW, double scale) {
+Tensor BatchContext::attend(const Tensor& q_NHW, const Tensor& k_NGW, const Tensor& v_NGW, double scale) {
   return lm::attend(q_NHW, k_NGW, v_NGW, *batch_.tree, batch_.causal, scale).flatten(1);
+}
+
+Tensor FrozenContext::linear(const std::string& name, const Tensor& x_NI) {
+  const FrozenLinear& product = layer_.linear(name);
+  if (layer_.compute() == Compute::kFloat32) return product.forward(x_NI);
+  if (!input_.is_same(x_NI)) {
+    input_ = x_NI;
+    rounded_ = x_NI.to(at::kBFloat16);
+  }
+  return product.forward(rounded_);
 }
 
 }  // namespace oncekit::lm

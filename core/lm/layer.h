@@ -45,20 +45,36 @@ class FrozenLayer {
   std::map<std::string, Tensor> vectors_;
 };
 
-/// Runs an architecture's layer on frozen weights.
-class FrozenContext final : public LayerContext {
+/// What all layers compute alike; where weights come from is left open.
+class BatchContext : public LayerContext {
  public:
-  FrozenContext(FrozenLayer& layer, const TokenBatch& batch) : layer_(layer), batch_(batch) {}
-  Tensor linear(const std::string& name, const Tensor& x_NI) override;
+  explicit BatchContext(const TokenBatch& batch) : batch_(batch) {}
+  ~BatchContext() override;
   Tensor rms_norm(const std::string& name, const Tensor& x, double eps) override;
   Tensor layer_norm(const std::string& name, const Tensor& x_ND, double eps) override;
   Tensor rotate(const Tensor& x_NHW) override;
   Tensor swiglu(const Tensor& gate, const Tensor& up) override;
   Tensor attend(const Tensor& q_NHW, const Tensor& k_NGW, const Tensor& v_NGW, double scale) override;
 
+ protected:
+  virtual Tensor vector(const std::string& name) = 0;  ///< a norm's weight or bias, float32
+
+ private:
+  const TokenBatch& batch_;
+};
+
+/// Runs an architecture's layer on frozen weights.
+class FrozenContext final : public BatchContext {
+ public:
+  FrozenContext(FrozenLayer& layer, const TokenBatch& batch) : BatchContext(batch), layer_(layer) {}
+  Tensor linear(const std::string& name, const Tensor& x_NI) override;
+
+ protected:
+  Tensor vector(const std::string& name) override { return layer_.vector(name); }
+
  private:
   FrozenLayer& layer_;
-  const TokenBatch& batch_;
+  Tensor input_, rounded_;  ///< of the last product: several in a row have the same input, which is rounded once
 };
 
 /// How top layers train.

@@ -4,6 +4,10 @@
 
 namespace oncekit::lm {
 
+std::unique_ptr<Tokenizer> model_tokenizer(const ModelSource& source) {
+  return source.metadata().is_null() ? open_tokenizer(source.path()) : gguf_tokenizer(source.metadata(), source.path());
+}
+
 PackedText item_tokens(const Options& options, const Items& items, const Tokenizer& tokenizer, Workspace& workspace) {
   struct Attribute {
     const StringColumn* texts;

@@ -5,7 +5,6 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Context.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
@@ -22,39 +21,28 @@
 namespace oncekit::lm {
 namespace {
 
-class TunedContext final : public LayerContext {
+class TunedContext final : public BatchContext {
  public:
-  TunedContext(TunedLayer& layer, const TokenBatch& batch) : layer_(layer), batch_(batch) {}
+  TunedContext(TunedLayer& layer, const TokenBatch& batch) : BatchContext(batch), layer_(layer) {}
   Tensor linear(const std::string& name, const Tensor& x_NI) override { return layer_.linear(name, x_NI); }
-  Tensor rms_norm(const std::string& name, const Tensor& x, double eps) override { return lm::rms_norm(x, layer_.vector(name + ".weight"), eps); }
-  Tensor layer_norm(const std::string& name, const Tensor& x_ND, double eps) override {
-    return at::layer_norm(x_ND, {x_ND.size(-1)}, layer_.vector(name + ".weight"), layer_.vector(name + ".bias"), eps);
-  }
-  Tensor rotate(const Tensor& x_NHW) override { return lm::rotate(x_NHW, batch_.cos_NW2, batch_.sin_NW2); }
-  Tensor swiglu(const Tensor& gate, const Tensor& up) override { return lm::swiglu(gate, up); }
-  Tensor attend(const Tensor& q_NHW, const Tensor& k_NGW, const Tensor& v_NGW, double scale) override {
-    return lm::attend(q_NHW, k_NGW, v_NGW, *batch_.tree, batch_.causal, scale).flatten(1);
-  }
+
+ protected:
+  Tensor vector(const std::string& name) override { return layer_.vector(name); }
 
  private:
   TunedLayer& layer_;
-  const TokenBatch& batch_;
 };
 
 // The final norm has vectors only.
-class NormContext final : public LayerContext {
+class NormContext final : public BatchContext {
  public:
-  explicit NormContext(const FinalNorm& norm) : norm_(norm) {}
+  NormContext(const FinalNorm& norm, const TokenBatch& batch) : BatchContext(batch), norm_(norm) {}
   Tensor linear(const std::string& name, const Tensor&) override {
     throw Error(ErrorKind::kPlugin, "finish() asks for the linear layer '" + name + "'", "after the last layer there are norms only");
   }
-  Tensor rms_norm(const std::string& name, const Tensor& x, double eps) override { return lm::rms_norm(x, norm_.vector(name + ".weight"), eps); }
-  Tensor layer_norm(const std::string& name, const Tensor& x_ND, double eps) override {
-    return at::layer_norm(x_ND, {x_ND.size(-1)}, norm_.vector(name + ".weight"), norm_.vector(name + ".bias"), eps);
-  }
-  Tensor rotate(const Tensor&) override { return linear("rotate", {}); }
-  Tensor swiglu(const Tensor& gate, const Tensor& up) override { return lm::swiglu(gate, up); }
-  Tensor attend(const Tensor&, const Tensor&, const Tensor&, double) override { return linear("attend", {}); }
+
+ protected:
+  Tensor vector(const std::string& name) override { return norm_.vector(name); }
 
  private:
   const FinalNorm& norm_;
@@ -94,6 +82,7 @@ std::string flat(std::string name) {
   return name;
 }
 
+std::string without_ending(const std::string& name) { return name.substr(0, name.rfind('.')); }  ///< ".weight", ".bias"
 std::string last_part(const std::string& name) { return name.substr(name.rfind('.') + 1); }
 
 Tensor owned(const Tensor& stored, const at::Device& device) { return stored.to(device, at::kFloat, /*non_blocking=*/false, /*copy=*/true); }
@@ -103,37 +92,32 @@ Tensor owned(const Tensor& stored, const at::Device& device) { return stored.to(
 TunedLayer::TunedLayer(const ModelSource& source, const Architecture& architecture, std::int64_t layer, const Tuning& tuning, at::Device device)
     : torch::nn::Module("TunedLayer"), architecture_(architecture), index_(layer), tuning_(tuning) {
   const std::string prefix = architecture.layer_prefix(layer);
-  std::vector<std::string> names;
+  const auto read = [&](const std::string& name) { return source.read(checkpoint_name(source, prefix + name)); };
+  const auto kept = [&](const std::string& name, const Tensor& stored) {
+    const Tensor value = owned(stored, device);
+    return tuning.full ? register_parameter(flat(name), value) : value;
+  };
+  std::vector<std::string> names;  // of linear layers
+  for (const TensorNeed& need : architecture.layer_tensors())
+    if (need.shape.size() == 2) names.push_back(without_ending(need.name));
   for (const TensorNeed& need : architecture.layer_tensors()) {
-    const Tensor stored = source.read(checkpoint_name(source, prefix + need.name));
-    if (need.shape.size() == 1 && !need.name.ends_with(".bias")) {
-      vectors_[need.name] = tuning.full ? register_parameter(flat(need.name), owned(stored, device)) : owned(stored, device);
+    const std::string name = without_ending(need.name);
+    if (std::find(names.begin(), names.end(), name) == names.end()) {
+      vectors_[need.name] = kept(need.name, read(need.name));
     } else if (need.shape.size() == 2) {
-      const std::string name = need.name.substr(0, need.name.size() - std::string(".weight").size());
-      names.push_back(name);
-      const std::string bias_name = prefix + name + ".bias";
-      const Tensor bias = source.contains(bias_name) ? owned(source.read(bias_name), device) : Tensor();
+      const Tensor weight = read(need.name), bias = source.contains(prefix + name + ".bias") ? read(name + ".bias") : Tensor();
       if (tuning.full) {
-        auto& [weight, own_bias] = weights_[name];
-        weight = register_parameter(flat(name) + "_weight", owned(stored, device));
-        if (bias.defined()) own_bias = register_parameter(flat(name) + "_bias", bias);
+        weights_[name] = {kept(need.name, weight), bias.defined() ? kept(name + ".bias", bias) : Tensor()};
       } else {
-        frozen_.emplace(name, FrozenLinear(stored.to(device), bias, Compute::kFloat32, /*backward=*/true));
+        frozen_.emplace(name, FrozenLinear(weight.to(device), bias.defined() ? owned(bias, device) : Tensor(), Compute::kFloat32, /*backward=*/true));
       }
     }
-  }
-  // Biases of norms: those that belong to no linear layer.
-  for (const TensorNeed& need : architecture.layer_tensors()) {
-    if (need.shape.size() != 1 || !need.name.ends_with(".bias")) continue;
-    if (std::find(names.begin(), names.end(), need.name.substr(0, need.name.size() - 5)) != names.end()) continue;
-    const Tensor value = owned(source.read(checkpoint_name(source, prefix + need.name)), device);
-    vectors_[need.name] = tuning.full ? register_parameter(flat(need.name), value) : value;
   }
   if (tuning.full) return;
   for (const std::string& target : tuning.targets) {
     bool found = false;
     for (const TensorNeed& need : architecture.layer_tensors()) {
-      const std::string name = need.name.substr(0, need.name.rfind('.'));
+      const std::string name = without_ending(need.name);
       if (need.shape.size() != 2 || last_part(name) != target) continue;
       found = true;
       // PEFT's initialisation: A as a linear layer's weight, B zero, so that training begins at the model as it is.
@@ -201,8 +185,8 @@ FinalNorm::~FinalNorm() = default;
 
 Tensor FinalNorm::vector(const std::string& name) const { return vectors_.at(name); }
 
-Tensor FinalNorm::forward(const Tensor& x_ND, const TokenBatch&) {
-  NormContext context(*this);
+Tensor FinalNorm::forward(const Tensor& x_ND, const TokenBatch& batch) {
+  NormContext context(*this, batch);
   return architecture_.finish(context, x_ND);
 }
 
