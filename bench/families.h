@@ -1,4 +1,4 @@
-// The families' own classes, for benchmarks below the encoder, and a model of any size with random weights in memory.
+// The families' own classes, for benchmarks and tests below the encoder, and a model of any size with random weights in memory.
 #pragma once
 
 #include <map>
@@ -13,11 +13,11 @@
 
 namespace oncekit::bench {
 
-inline std::unique_ptr<lm::Architecture> family_of(const ModelSource& source) {
+inline std::unique_ptr<lm::Architecture> family_of(const ModelSource& source, bool causal = true) {
   const auto config = lm::model_config(source);
   const std::string family = config->text("model_type");
   if (family == "bert" || family == "roberta") return std::make_unique<bert::Bert>(*config);
-  return std::make_unique<llama::Llama>(*config, true);
+  return std::make_unique<llama::Llama>(*config, causal);
 }
 
 /// bfloat16 weights made when asked for, and kept.

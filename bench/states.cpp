@@ -2,10 +2,6 @@
 //
 //   bench_states MODEL TITLES [N]      MODEL: a folder or .gguf; TITLES: MIND's news.tsv (column 4) or one title a line; N of them (512)
 //   bench_states 7b                    one layer of LLaMA-7B's shapes with random weights: share of the packed-product peak
-#include <chrono>
-#include <fstream>
-#include <sstream>
-
 #include <fmt/format.h>
 
 #include "base/allocator.h"
@@ -13,28 +9,13 @@
 #include "kernels/kernels.h"
 #include "lm/layer.h"
 #include "lm/states.h"
-#include "lm/tokens.h"
 #include "model/build.h"
 #include "plain_lm.h"
 #include "run/environment.h"
-#include "run/workspace.h"
+#include "support.h"
 
 namespace oncekit::bench {
 namespace {
-
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
-template <class Body>
-double seconds_of(Body&& body) {
-  const double begin = now();
-  body();
-  return now() - begin;
-}
 
 /// All frozen layers over one tree in memory: what build_states does between reading and writing.
 at::Tensor frozen_states(const ModelSource& source, const lm::Architecture& architecture, const lm::Forest& forest, std::int64_t layers, lm::Compute compute) {
@@ -54,33 +35,13 @@ at::Tensor frozen_states(const ModelSource& source, const lm::Architecture& arch
 }
 
 double flop_of(const lm::Architecture& architecture, std::int64_t layers) {  // of a token
-  double weights = 0;
-  for (const auto& need : architecture.layer_tensors())
-    if (need.shape.size() == 2) weights += static_cast<double>(need.shape[0] * need.shape[1]);
-  return 2 * weights * static_cast<double>(layers);
+  return 2 * lm::linear_weights(architecture) * static_cast<double>(layers);
 }
 
 int compare(const std::string& model, const std::string& titles, std::size_t count) {
   const auto source = open_model(model);
   const auto architecture = family_of(*source);
-  const auto tokenizer = source->metadata().is_null() ? open_tokenizer(source->path()) : gguf_tokenizer(source->metadata(), source->path());
-  Items items;
-  std::ifstream in(titles);
-  for (std::string line; items.ids.size() < count && std::getline(in, line);) {
-    std::istringstream cells(line);
-    std::string cell = line;
-    if (line.find('\t') != std::string::npos)
-      for (int c = 0; c < 4; ++c) std::getline(cells, cell, '\t');
-    items.ids.push_back(std::to_string(items.ids.size()));
-    items.attributes["title"].push_back(cell);
-  }
-  WorkspaceOptions workspace_options;
-  workspace_options.threads = 2;
-  HostWorkspace workspace(workspace_options);
-  lm::Options options;
-  options.lead = "book:";
-  options.max_tokens = {20};
-  const PackedText tokens = lm::item_tokens(options, items, *tokenizer, workspace);
+  const PackedText tokens = title_tokens(*source, titles, count);
   const auto& shape = architecture->shape();
   const lm::Forest apart = lm::make_forest(tokens, false, lm::nodes_a_tree(shape)), shared = lm::make_forest(tokens, shape.causal, lm::nodes_a_tree(shape));
   const auto file_order = in_order(tokens.size(), 64), sorted = by_length(tokens, 2048);

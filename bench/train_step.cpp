@@ -2,7 +2,6 @@
 // one process, interleaved, medians. Prints ratios and the share of this machine's f32 matrix-multiply peak.
 //   bench_train_step [nrms|naml|both] [rounds] [threads]      rounds = 0: oncekit's steps alone, for profiling
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
@@ -17,6 +16,7 @@
 #include "plain.h"
 #include "plugin/host.h"
 #include "run/workspace.h"
+#include "support.h"
 #include "synthetic.h"
 #include "train/batcher.h"
 #include "train/loss.h"
@@ -31,18 +31,11 @@ constexpr std::int64_t kWidth = 256, kHeads = 8;
 constexpr double kDropout = 0.1;
 constexpr int kStepsARound = 8;
 
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
-
 // Processor seconds of all threads: less disturbed by other programs than the clock on the wall.
 double processor() {
   timespec t{};
   clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
   return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
-}
-
-double median(std::vector<double> x) {
-  std::sort(x.begin(), x.end());
-  return x.empty() ? 0 : x[x.size() / 2];
 }
 
 // Best of a few square products, FLOP/s: what this machine gives f32 matrices right now.

@@ -3,31 +3,18 @@
 //   bench_tuning MODEL K [RANK] [ITEMS] [TOKENS] [STEPS]    K top layers on ITEMS items of TOKENS random tokens; one line of milliseconds
 //   bench_tuning MODEL epoch TITLES                          k = 0, 1, 2 and the whole model on batches of real titles, ratios
 // bench/peft_step.py runs the first beside peft's own step.
-#include <chrono>
-#include <fstream>
-#include <sstream>
-
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include "base/allocator.h"
 #include "families.h"
 #include "kernels/kernels.h"
 #include "lm/layer.h"
-#include "lm/tokens.h"
 #include "model/build.h"
-#include "run/workspace.h"
+#include "support.h"
 
 namespace oncekit::bench {
 namespace {
-
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
 
 struct Top {
   Top(const ModelSource& source, const lm::Architecture& architecture, std::int64_t k, std::int64_t rank) {
@@ -67,9 +54,7 @@ int fixed(const ModelSource& source, const lm::Architecture& architecture, std::
   top.step(x, batch), top.step(x, batch);
   std::vector<double> times;
   for (int i = 0; i < steps; ++i) {
-    const double begin = now();
-    top.step(x, batch);
-    times.push_back(now() - begin);
+    times.push_back(seconds_of([&] { top.step(x, batch); }));
   }
   fmt::print("{:.2f} ms a step (best {:.2f}), top {} of {} layers, rank {}, {} tokens\n", median(times) * 1e3, *std::min_element(times.begin(), times.end()) * 1e3, k,
              architecture.shape().layers, rank, forest.nodes());
@@ -77,37 +62,19 @@ int fixed(const ModelSource& source, const lm::Architecture& architecture, std::
 }
 
 int epoch(const ModelSource& source, const lm::Architecture& architecture, const std::string& titles) {
-  const auto tokenizer = source.metadata().is_null() ? open_tokenizer(source.path()) : gguf_tokenizer(source.metadata(), source.path());
-  Items items;
-  std::ifstream in(titles);
-  for (std::string line; items.ids.size() < 400 && std::getline(in, line);) {
-    std::istringstream cells(line);
-    std::string cell = line;
-    if (line.find('\t') != std::string::npos)
-      for (int c = 0; c < 4; ++c) std::getline(cells, cell, '\t');
-    items.ids.push_back(std::to_string(items.ids.size()));
-    items.attributes["title"].push_back(cell);
-  }
-  WorkspaceOptions options;
-  options.threads = 2;
-  HostWorkspace workspace(options);
-  lm::Options encoder;
-  encoder.lead = "book:";
-  encoder.max_tokens = {20};
-  const PackedText tokens = lm::item_tokens(encoder, items, *tokenizer, workspace);
+  const PackedText tokens = title_tokens(source, titles, 400);
   const lm::Forest forest = lm::make_forest(tokens, architecture.shape().causal, 1 << 30);
   const lm::TokenBatch batch(forest.trees[0], architecture.shape(), at::kCPU);
   const at::Tensor x = at::randn({forest.nodes(), architecture.shape().width});
-  fmt::print("a batch of {} items, {} tokens, {} after sharing prefixes\n", items.ids.size(), forest.tokens, forest.nodes());
+  fmt::print("a batch of {} items, {} tokens, {} after sharing prefixes\n", tokens.size(), forest.tokens, forest.nodes());
   const std::int64_t all = architecture.shape().layers;
   std::map<std::int64_t, std::unique_ptr<Top>> tops;
   for (const std::int64_t k : {std::int64_t{0}, std::int64_t{1}, std::int64_t{2}, all}) tops[k] = std::make_unique<Top>(source, architecture, k, 32);
   std::map<std::int64_t, std::vector<double>> times;
   for (int round = 0; round < 4; ++round)
     for (auto& [k, top] : tops) {
-      const double begin = now();
-      top->step(x, batch);
-      if (round > 0) times[k].push_back(now() - begin);
+      const double seconds = seconds_of([&, &top = top] { top->step(x, batch); });
+      if (round > 0) times[k].push_back(seconds);
     }
   for (auto& [k, seconds] : times)
     fmt::print("top {:>2} of {} layers: {:8.1f} ms a step, the whole model costs {:.1f}x\n", k, all, median(seconds) * 1e3, median(times[all]) / median(seconds));

@@ -260,11 +260,16 @@ std::function<void(const std::string&)>& states_fault_hook() {
 
 std::int64_t nodes_a_tree(const Shape& shape) { return shape.width >= 2048 ? 2048 : 1024; }
 
+double linear_weights(const Architecture& architecture) {
+  double weights = 0;
+  for (const TensorNeed& need : architecture.layer_tensors())
+    if (need.shape.size() == 2) weights += static_cast<double>(need.shape[0]) * static_cast<double>(need.shape[1]);
+  return weights;
+}
+
 StatesCost states_cost(const StatesJob& job) {
   const Shape& shape = job.architecture.shape();
-  double weights = 0;
-  for (const TensorNeed& need : job.architecture.layer_tensors())
-    if (need.shape.size() == 2) weights += static_cast<double>(need.shape[0]) * static_cast<double>(need.shape[1]);
+  const double weights = linear_weights(job.architecture);
   const auto nodes = static_cast<double>(job.forest.nodes());
   double looked_at = 0;
   std::int64_t largest = 0;

@@ -32,6 +32,8 @@ struct StatesCost {
   std::int64_t memory = 0;         ///< bytes: one layer's weights as read and packed, one batch's values
 };
 StatesCost states_cost(const StatesJob& job);
+/// Of one layer's products: a token costs twice as many operations.
+double linear_weights(const Architecture& architecture);
 
 /// Builds into `folder`: states.bin [nodes, D], row-major, in the states' type, and about.json (figures of the build). Keeps its progress
 /// there too: called again on a folder that a killed or interrupted build left, it goes on and ends with the same bytes. At most one layer, or

@@ -67,7 +67,7 @@ Tensor llama_vectors(const lm::Options& options, HostWorkspace& workspace, const
 
 TEST_CASE("wherever the model is cut, items have the same vectors", "[unit][lm]") {
   const test::Scratch scratch;
-  auto workspace = test::workspace_in(scratch.path());
+  auto workspace = test::workspace_in(scratch.path);
   for (const char* pooling : {"attention", "mean", "last"}) {
     lm::Options options = toy_options();
     options.pooling = pooling;
@@ -101,7 +101,7 @@ TEST_CASE("wherever the model is cut, items have the same vectors", "[unit][lm]"
 
 TEST_CASE("what must change an item's vector does", "[unit][lm]") {
   const test::Scratch scratch;
-  auto workspace = test::workspace_in(scratch.path());
+  auto workspace = test::workspace_in(scratch.path);
   const Tensor expected = llama_vectors(toy_options(), workspace);
   const auto differs = [&](const char* what, const std::function<void(lm::Options&)>& change) {
     INFO(what);
@@ -126,7 +126,7 @@ TEST_CASE("what must change an item's vector does", "[unit][lm]") {
 
 TEST_CASE("batches of any size and order give the same vectors", "[unit][lm]") {
   const test::Scratch scratch;
-  auto workspace = test::workspace_in(scratch.path());
+  auto workspace = test::workspace_in(scratch.path);
   for (const std::int64_t tuned : {0, 2}) {
     lm::Options options = toy_options();
     options.tune_layers = tuned;
@@ -148,7 +148,7 @@ TEST_CASE("batches of any size and order give the same vectors", "[unit][lm]") {
 
 TEST_CASE("a build of states that is stopped anywhere goes on to the same bytes", "[fault][lm]") {
   const test::Scratch scratch;
-  auto workspace = test::workspace_in(scratch.path());
+  auto workspace = test::workspace_in(scratch.path);
   const test::Stored stored("llama3");
   const lm::Forest forest = lm::make_forest(stored.tokens, true, 8);
   REQUIRE(forest.trees.size() >= 3);
@@ -185,7 +185,7 @@ TEST_CASE("a build of states that is stopped anywhere goes on to the same bytes"
 
 TEST_CASE("mistakes about language models are told in one paragraph", "[errors][lm]") {
   const test::Scratch scratch;
-  auto workspace = test::workspace_in(scratch.path());
+  auto workspace = test::workspace_in(scratch.path);
   const auto message = [&](const std::function<void(lm::Options&)>& change, ErrorKind kind) -> std::string {
     lm::Options options = toy_options();
     change(options);

@@ -45,7 +45,7 @@ TEST_CASE("float32 states equal transformers' at every layer of every family", "
   const test::Scratch scratch;
   for (const std::string& family : kFamilies) {
     const Stored stored(family);
-    auto workspace = test::workspace_in(scratch.path());
+    auto workspace = test::workspace_in(scratch.path);
     const lm::Forest forest = lm::make_forest(stored.tokens, stored.architecture->shape().causal, 1024);
     for (std::int64_t l = 0; l <= stored.architecture->shape().layers; ++l) {
       INFO(family << " layer " << l);
@@ -60,7 +60,7 @@ TEST_CASE("bfloat16 products and states stay within 2e-2", "[parity][lm]") {
   const test::Scratch scratch;
   for (const std::string& family : kFamilies) {
     const Stored stored(family);
-    auto workspace = test::workspace_in(scratch.path());
+    auto workspace = test::workspace_in(scratch.path);
     const lm::Forest forest = lm::make_forest(stored.tokens, stored.architecture->shape().causal, 1024);
     for (std::int64_t l = 1; l <= stored.architecture->shape().layers; ++l) {
       INFO(family << " layer " << l);
@@ -73,7 +73,7 @@ TEST_CASE("bfloat16 products and states stay within 2e-2", "[parity][lm]") {
 
 TEST_CASE("shared prefixes, small batches and separate items give the same states", "[unit][lm]") {
   const test::Scratch scratch;
-  auto workspace = test::workspace_in(scratch.path());
+  auto workspace = test::workspace_in(scratch.path);
   const Stored stored("llama3");
   const std::int64_t layers = stored.architecture->shape().layers;
   const lm::Forest apart = lm::make_forest(stored.tokens, false, 1024);
@@ -90,7 +90,7 @@ TEST_CASE("shared prefixes, small batches and separate items give the same state
 
 TEST_CASE("rotary rows left in GGUF's order are noticed", "[parity][lm]") {
   const test::Scratch scratch;
-  auto workspace = test::workspace_in(scratch.path());
+  auto workspace = test::workspace_in(scratch.path);
   const Stored stored("llama1");
   const Permuted wrong(*stored.source, stored.architecture->shape().heads);
   const lm::Forest forest = lm::make_forest(stored.tokens, true, 1024);
@@ -100,9 +100,9 @@ TEST_CASE("rotary rows left in GGUF's order are noticed", "[parity][lm]") {
 
 TEST_CASE("a bidirectional decoder looks at later tokens, a causal one does not", "[unit][lm]") {
   const test::Scratch scratch;
-  auto workspace = test::workspace_in(scratch.path());
+  auto workspace = test::workspace_in(scratch.path);
   const Stored stored("llama1");
-  const auto both_ways = test::make_family(*stored.source, false);
+  const auto both_ways = bench::family_of(*stored.source, false);
   PackedText one, longer;
   one.ids = {5, 6, 7};
   one.offsets = {0, 3};

@@ -1,7 +1,5 @@
 #include "support.h"
 
-#include <unistd.h>
-
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/index_select.h>
@@ -12,32 +10,10 @@
 namespace oncekit::test {
 namespace fs = std::filesystem;
 
-Scratch::Scratch() {
-  static int count = 0;
-  path_ = fs::temp_directory_path() / ("oncekit-lm-" + std::to_string(::getpid()) + "-" + std::to_string(count++));
-  fs::create_directories(path_);
-}
-Scratch::~Scratch() {
-  std::error_code ignored;
-  fs::remove_all(path_, ignored);
-}
-fs::path Scratch::fresh(const std::string& name) const {
-  fs::remove_all(path_ / name);
-  fs::create_directories(path_ / name);
-  return path_ / name;
-}
-
-std::unique_ptr<lm::Architecture> make_family(const ModelSource& source, bool causal) {
-  const auto config = lm::model_config(source);
-  const std::string family = config->text("model_type");
-  if (family == "bert" || family == "roberta") return std::make_unique<bert::Bert>(*config);
-  return std::make_unique<llama::Llama>(*config, causal);
-}
-
 Stored::Stored(const std::string& name) {
   const fs::path folder = fs::path(ONCEKIT_TREE) / "tests/lm/fixtures" / name;
   source = open_model(folder);
-  architecture = make_family(*source);
+  architecture = bench::family_of(*source);
   reference = read_safetensors(folder / "reference.safetensors");
   const at::Tensor ids = reference.tensor("tokens").to(at::kInt), offsets = reference.tensor("offsets").to(at::kLong);
   tokens.ids.assign(ids.const_data_ptr<std::int32_t>(), ids.const_data_ptr<std::int32_t>() + ids.numel());

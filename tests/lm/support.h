@@ -6,25 +6,22 @@
 #include <string>
 #include <vector>
 
-#include "bert/bert.h"
-#include "llama/llama.h"
+#include "bench/families.h"
 #include "lm/config.h"
 #include "lm/states.h"
 #include "run/workspace.h"
+#include "support/temp_folder.h"
 #include "weights/safetensors.h"
 
 namespace oncekit::test {
 
-/// A folder that goes away with the test.
-class Scratch {
- public:
-  Scratch();
-  ~Scratch();
-  const std::filesystem::path& path() const { return path_; }
-  std::filesystem::path fresh(const std::string& name) const;  ///< an empty folder in it
-
- private:
-  std::filesystem::path path_;
+/// A folder that goes away with the test, and empty folders in it.
+struct Scratch : TempFolder {
+  std::filesystem::path fresh(const std::string& name) const {
+    std::filesystem::remove_all(path / name);
+    std::filesystem::create_directories(path / name);
+    return path / name;
+  }
 };
 
 inline HostWorkspace workspace_in(const std::filesystem::path& folder) {
@@ -32,8 +29,6 @@ inline HostWorkspace workspace_in(const std::filesystem::path& folder) {
   options.cache = folder;
   return HostWorkspace(options);
 }
-
-std::unique_ptr<lm::Architecture> make_family(const ModelSource& source, bool causal = true);
 
 /// tests/lm/fixtures/NAME: a tiny model and what transformers makes of it (reference.py).
 struct Stored {

@@ -176,13 +176,13 @@ TEST_CASE("adapters are written as PEFT reads them", "[unit][lm]") {
   const lm::Tuning tuning = of_family(lora(), stored);
   std::vector<std::shared_ptr<lm::TunedLayer>> layers;
   for (const std::int64_t l : {1, 2}) layers.push_back(std::make_shared<lm::TunedLayer>(*stored.source, *stored.architecture, l, tuning, at::kCPU));
-  lm::save_adapter(scratch.path(), layers, *stored.architecture, tuning, "some/model");
-  const auto config = nlohmann::json::parse(read_file(scratch.path() / "adapter_config.json"));
+  lm::save_adapter(scratch.path, layers, *stored.architecture, tuning, "some/model");
+  const auto config = nlohmann::json::parse(read_file(scratch.path / "adapter_config.json"));
   CHECK(config["peft_type"] == "LORA");
   CHECK(config["r"] == 4);
   CHECK(config["target_modules"] == nlohmann::json({"q_proj", "v_proj"}));
   CHECK(config["layers_to_transform"] == nlohmann::json({1, 2}));
-  const SafetensorsFile file = read_safetensors(scratch.path() / "adapter_model.safetensors");
+  const SafetensorsFile file = read_safetensors(scratch.path / "adapter_model.safetensors");
   CHECK(file.names().size() == 8);
   CHECK(file.shape("base_model.model.model.layers.2.self_attn.q_proj.lora_A.weight") == std::vector<std::int64_t>{4, 32});
   CHECK(file.shape("base_model.model.model.layers.1.self_attn.v_proj.lora_B.weight") == std::vector<std::int64_t>{16, 4});
