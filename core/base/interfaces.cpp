@@ -8,6 +8,7 @@
 namespace oncekit {
 
 Augmenter::~Augmenter() = default;
+Answers::~Answers() = default;
 Dataset::~Dataset() = default;
 Progress::~Progress() = default;
 Registrar::~Registrar() = default;

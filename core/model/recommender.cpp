@@ -38,9 +38,8 @@ Recommender::~Recommender() = default;
 
 void Recommender::prepare(const Corpus& corpus, Workspace& workspace) {
   content_->prepare(corpus.items, workspace);
-  if (!corpus.users.attributes.empty()) {
-    profile_ = register_module("profile_fusion", std::make_shared<ProfileFusion>(corpus.users, user_->width(), options_.profile_fusion == "mlp"));
-  }
+  if (ProfileFusion::wanted(corpus))
+    profile_ = register_module("profile_fusion", std::make_shared<ProfileFusion>(corpus, user_->width(), options_.profile_fusion == "mlp"));
 }
 
 at::Device Recommender::device() const {
@@ -50,7 +49,7 @@ at::Device Recommender::device() const {
 
 UserState Recommender::encode_users(const Clicks& clicks) {
   UserState state = call_object(*user_, "encode", [&] { return user_->encode(clicks); });
-  if (profile_) state.users_BMD = profile_->forward(state.users_BMD, clicks.users_B);
+  if (profile_) state.users_BMD = profile_->forward(state.users_BMD, clicks.users_B, clicks.histories_B);
   return state;
 }
 
@@ -88,6 +87,7 @@ Recommender::Scores Recommender::forward(const SampleBatch& batch) {
   clicks.offsets_B1 = batch.click_offsets_B1;
   clicks.ids_N = batch.click_ids_N;
   clicks.users_B = batch.users_B;
+  clicks.histories_B = batch.histories_B;
   candidates.items_UD = items_UD;
   candidates.ids_BC = batch.candidate_ids_BC;
   const UserState state = encode_users(clicks);

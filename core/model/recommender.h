@@ -15,6 +15,7 @@ namespace oncekit {
 struct SampleBatch {
   std::unique_ptr<ItemBatch> items;          ///< the batch's distinct items, of clicks and candidates alike
   std::vector<UserId> users_B;
+  std::vector<std::int32_t> histories_B;     ///< rows of Corpus::histories
   std::vector<std::int64_t> click_offsets_B1;
   std::vector<std::int64_t> click_rows_N;
   std::vector<ItemId> click_ids_N;
@@ -34,7 +35,7 @@ class Recommender : public torch::nn::Module {
               std::shared_ptr<Interaction> interaction, const ModelOptions& options);
   ~Recommender() override;
 
-  /// prepare() of the content encoder, and the profile fusion for the user attributes there are.
+  /// prepare() of the content encoder, and the profile fusion for the attributes of users and histories there are.
   void prepare(const Corpus& corpus, Workspace& workspace);
 
   struct Scores {

@@ -359,9 +359,8 @@ class @CLASS@ final : public oncekit::Augmenter {
   oncekit::Corpus apply(oncekit::Corpus&& corpus, const oncekit::Answers& answers) const override {
     oncekit::StringColumn titles;
     for (std::size_t i = 0; i < corpus.items.size(); ++i) {
-      const auto found = answers.find(std::string(corpus.items.ids[i]));
-      const bool good = found != answers.end() && !found->second.empty() && found->second[0].accepted;
-      titles.push_back(good ? std::string_view(found->second[0].fields.at("title").at(0)) : corpus.items.attribute("title")[i]);
+      const auto found = answers.about_item(static_cast<oncekit::ItemId>(i));
+      titles.push_back(found.empty() ? corpus.items.attribute("title")[i] : std::string_view(found[0].fields.at("title").at(0)));
     }
     corpus.items.attributes["title"] = std::move(titles);
     return std::move(corpus);

@@ -45,6 +45,12 @@ std::string joined(const std::vector<std::string>& texts) {
   return all;
 }
 
+class NoAnswers final : public Answers {
+ public:
+  std::span<const Parsed> about_item(ItemId) const override { return {}; }
+  std::span<const Parsed> about_history(std::int32_t) const override { return {}; }
+};
+
 bool same(const Impressions& a, const Impressions& b) {
   const auto equal = [](auto x, auto y) { return std::equal(x.begin(), x.end(), y.begin(), y.end()); };
   return a.ids.bytes() == b.ids.bytes() && a.users == b.users && a.histories == b.histories && a.times == b.times && a.labels == b.labels &&
@@ -72,11 +78,17 @@ std::vector<std::string> corpus_problems(const Corpus& corpus) {
   if (corpus.items.listed > corpus.items.size()) list.add("items.listed is larger than the number of items");
   for (const auto& [name, column] : corpus.items.attributes)
     if (column.size() != corpus.items.size()) list.add("item attribute '" + name + "' has " + std::to_string(column.size()) + " rows, there are " + std::to_string(corpus.items.size()) + " items");
-  for (const auto& [name, attribute] : corpus.users.attributes) {
-    if (attribute.values.size() != corpus.users.size()) list.add("user attribute '" + name + "' has another number of rows than there are users");
-    for (const std::int32_t value : attribute.values.values())
-      if (value < 0 || static_cast<std::size_t>(value) >= attribute.vocabulary.size()) list.add("user attribute '" + name + "' has a value out of its vocabulary");
-  }
+  const auto check_lists = [&](const std::map<std::string, ListAttribute>& attributes, std::size_t rows, const std::string& what, const char* whose) {
+    for (const auto& [name, attribute] : attributes) {
+      if (attribute.values.size() != rows) list.add(what + " '" + name + "' has another number of rows than there are " + whose);
+      for (const std::int32_t value : attribute.values.values())
+        if (value < 0 || static_cast<std::size_t>(value) >= attribute.vocabulary.size()) list.add(what + " '" + name + "' has a value out of its vocabulary");
+    }
+  };
+  check_lists(corpus.users.attributes, corpus.users.size(), "user attribute", "users");
+  check_lists(corpus.profiles, corpus.histories.size(), "profile", "histories");
+  if (!corpus.history_users.empty() && corpus.history_users.size() != corpus.histories.size())
+    list.add("history_users has " + std::to_string(corpus.history_users.size()) + " rows, there are " + std::to_string(corpus.histories.size()) + " histories");
   const auto unique = [&](const StringColumn& ids, const char* what) {
     std::set<std::string_view> seen;
     for (std::size_t i = 0; i < ids.size(); ++i)
@@ -179,6 +191,7 @@ void check_augmenter(Bench& bench) {
       for (const ToyWorld::Row& row : *rows) {
         part->histories.push_back(static_cast<std::int32_t>(corpus.histories.size()));
         corpus.histories.push_back(row.history);
+        corpus.history_users.push_back(row.user);
         corpus.clicks_before.push_back(static_cast<std::int32_t>(row.history.size()));
         part->ids.push_back(std::to_string(part->size() + 1));
         part->users.push_back(row.user);
@@ -194,14 +207,13 @@ void check_augmenter(Bench& bench) {
     std::vector<Prompt> again;
     augmenter->prompts(corpus, [&](Prompt&& prompt) { prompts.push_back(std::move(prompt)); });
     augmenter->prompts(corpus, [&](Prompt&& prompt) { again.push_back(std::move(prompt)); });
-    if (prompts.empty()) return "it asks nothing";
     if (prompts.size() != again.size()) return "the second time it asks another number of questions";
-    std::set<std::string> keys;
+    std::set<std::pair<std::string, std::vector<ItemId>>> keys;
     for (std::size_t i = 0; i < prompts.size(); ++i) {
       const Prompt &a = prompts[i], &b = again[i];
       if (a.key != b.key || a.system != b.system || a.user != b.user || a.draws != b.draws || a.seen != b.seen) return "the second time prompt " + std::to_string(i) + " differs";
-      if (a.key.empty() || a.user.empty() || a.draws < 1) return "prompt " + std::to_string(i) + " has no key, no text or no draws";
-      if (!keys.insert(a.key).second) return "two prompts have key '" + a.key + "'";
+      if (a.key.empty() || a.user.empty() || a.draws < 1 || a.max_tokens < 1) return "prompt " + std::to_string(i) + " has no key, no text, no draws or no tokens to answer with";
+      if (!keys.insert({a.key, a.seen}).second) return "two prompts have key '" + a.key + "' and the same clicks";
     }
     return "";
   });
@@ -215,8 +227,9 @@ void check_augmenter(Bench& bench) {
     return "";
   });
   bench.check("without answers the corpus stays sane", [&]() -> std::string {
-    Corpus out = augmenter->apply(make_corpus(), {});
+    Corpus out = augmenter->apply(make_corpus(), NoAnswers());
     if (out.items.listed != corpus.items.listed) return "the number of listed items changed";
+    if (prompts.empty() && corpora_differ(out, corpus).empty() && out.profiles.empty()) return "it asks nothing and changes nothing";
     return joined(corpus_problems(out));
   });
 }

@@ -14,6 +14,7 @@ using Histories = std::vector<std::vector<std::int64_t>>;
 struct Batch {
   std::vector<ItemId> ids_N;
   std::vector<UserId> users_B;
+  std::vector<std::int32_t> histories_B;
   Clicks clicks;
 
   Batch(const Histories& histories, const Tensor& items_UD, UserId first_user = 0) {
@@ -26,11 +27,13 @@ struct Batch {
         ids_N.push_back(static_cast<ItemId>(row));
       }
       clicks.offsets_B1.push_back(static_cast<std::int64_t>(rows_N.size()));
+      histories_B.push_back(first_user);
       users_B.push_back(first_user++);
     }
     clicks.rows_N = at::tensor(rows_N, at::kLong);
     clicks.ids_N = ids_N;
     clicks.users_B = users_B;
+    clicks.histories_B = histories_B;
   }
 };
 

@@ -19,6 +19,7 @@ SampleBatch BatchMaker::make(const Sampler& sampler, std::int64_t epoch, std::sp
   const auto c = static_cast<std::size_t>(sampler.candidates());
   batch.candidates = sampler.candidates();
   batch.users_B.resize(b);
+  batch.histories_B.resize(b);
   batch.click_offsets_B1.reserve(b + 1);
   batch.click_offsets_B1.push_back(0);
   batch.candidate_ids_BC.resize(b * c);
@@ -26,7 +27,8 @@ SampleBatch BatchMaker::make(const Sampler& sampler, std::int64_t epoch, std::sp
   batch.mask_BC.resize(b * c);
   for (std::size_t i = 0; i < b; ++i) {
     batch.users_B[i] = sampler.user(samples[i]);
-    const auto clicks = corpus_.histories[static_cast<std::size_t>(sampler.history(samples[i]))];
+    batch.histories_B[i] = sampler.history(samples[i]);
+    const auto clicks = corpus_.histories[static_cast<std::size_t>(batch.histories_B[i])];
     batch.click_ids_N.insert(batch.click_ids_N.end(), clicks.begin(), clicks.end());
     batch.click_offsets_B1.push_back(static_cast<std::int64_t>(batch.click_ids_N.size()));
     sampler.draw(epoch, samples[i], std::span(batch.candidate_ids_BC).subspan(i * c, c), std::span(batch.labels_BC).subspan(i * c, c));

@@ -129,6 +129,7 @@ class Scorer {
   /// Returns how many impressions were scored.
   std::int64_t score_chunk(std::span<const State> states, const std::vector<std::int32_t>& order) {
     std::vector<UserId> users;
+    std::vector<std::int32_t> histories;
     std::vector<ItemId> ids;
     std::vector<std::int64_t> rows;
     Clicks clicks;
@@ -137,6 +138,7 @@ class Scorer {
     std::vector<Row> shown;
     for (std::size_t s = 0; s < states.size(); ++s) {
       users.push_back(states[s].user);
+      histories.push_back(states[s].history);
       for (ItemId item : corpus_.histories[static_cast<std::size_t>(states[s].history)]) {
         ids.push_back(item);
         rows.push_back(row_of_item_[static_cast<std::size_t>(item)]);
@@ -150,6 +152,7 @@ class Scorer {
     clicks.rows_N = to_tensor(rows, {static_cast<std::int64_t>(rows.size())}, device_);
     clicks.ids_N = ids;
     clicks.users_B = users;
+    clicks.histories_B = histories;
     const UserState state = model_.encode_users(clicks);
 
     std::stable_sort(shown.begin(), shown.end(), [](const Row& a, const Row& b) { return a.length < b.length; });

@@ -106,6 +106,7 @@ SampleBatch batch_of(const TableEncoder& content) {
   const std::vector<ItemId> ids{2, 3, 5, 7};
   batch.items = content.gather(ids);
   batch.users_B = {0, 1, 2};
+  batch.histories_B = {0, 1, 2};
   batch.click_offsets_B1 = {0, 3, 3, 4};
   batch.click_rows_N = {0, 1, 0, 3};
   batch.click_ids_N = {2, 3, 2, 7};
@@ -200,9 +201,12 @@ TEST_CASE("the user profile joins the user vector", "[unit][model]") {
   topics.values.push_back(std::vector<std::int32_t>{0, 2});
   topics.values.push_back({});
   topics.values.push_back(std::vector<std::int32_t>{1});
-  corpus.users.attributes["topic"] = topics;
+  const bool of_history = GENERATE(false, true);
+  (of_history ? corpus.profiles : corpus.users.attributes)["topic"] = topics;
+  topics.in_model = false;
+  corpus.profiles["for later augmenters"] = topics;
   for (const std::string fusion : {"mlp", "linear"}) {
-    INFO(fusion);
+    INFO(fusion << ", of histories: " << of_history);
     at::manual_seed(4);
     const Parts parts = make(corpus, 0, fusion);
     const auto scores = parts.model->forward(batch_of(*parts.content));
@@ -215,6 +219,7 @@ TEST_CASE("the user profile joins the user vector", "[unit][model]") {
     for (const std::int64_t value : {0, 1, 2}) CHECK(table.grad()[value].abs().sum().item<float>() > 0);
     CHECK(empty.grad().abs().sum().item<float>() > 0);  // user 1 has no topics
     CHECK(at::equal(table.grad()[0], table.grad()[2]));  // two values of one mean
+    CHECK(named.count("profile_fusion.for later augmenters") == 0u);
     CHECK(named.count("profile_fusion.second.weight") == (fusion == "mlp" ? 1u : 0u));
   }
 }

@@ -133,6 +133,7 @@ TEST_CASE("impressions get the scores that each would get alone", "[unit]") {
       const auto row = [&](ItemId item) { return std::lower_bound(ids.begin(), ids.end(), item) - ids.begin(); };
       one.items = model->content().gather(ids);
       one.users_B = {c.test.users[i]};
+      one.histories_B = {c.test.histories[i]};
       one.click_offsets_B1 = {0, static_cast<std::int64_t>(history.size())};
       for (ItemId item : history) one.click_rows_N.push_back(row(item));
       one.click_ids_N.assign(history.begin(), history.end());

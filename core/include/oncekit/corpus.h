@@ -54,10 +54,11 @@ class Ragged {
   std::vector<std::size_t> offsets_{0};
 };
 
-/// A user attribute with several values a user: indices into a vocabulary.
+/// An attribute with several values a row: indices into a vocabulary.
 struct ListAttribute {
   StringColumn vocabulary;
-  Ragged<std::int32_t> values;  ///< one row a user; may be empty
+  Ragged<std::int32_t> values;  ///< one row a user, in Corpus::profiles one a history; a row may be empty
+  bool in_model = true;         ///< joins the user vector; false: for later augmenters alone
 };
 
 struct Items {
@@ -71,7 +72,7 @@ struct Items {
 
 struct Users {
   StringColumn ids;
-  std::map<std::string, ListAttribute> attributes;  ///< "topic", "region"; empty unless an augmenter made them
+  std::map<std::string, ListAttribute> attributes;  ///< what the raw files say of a user
   std::size_t size() const noexcept { return ids.size(); }
 };
 
@@ -100,6 +101,10 @@ struct Corpus {
   Users users;
   Ragged<ItemId> histories;                     ///< distinct histories, oldest click first, after truncation and augmentation
   std::vector<std::int32_t> clicks_before;      ///< clicks of each history before truncation and augmentation: decides who is new
+  /// Whose each history is. Empty as a dataset leaves it; filled, and no history shared by two users, for augmenters and after them.
+  std::vector<UserId> history_users;
+  /// What augmenters say of a user as he was at one history: "topic", "region"; one row a history.
+  std::map<std::string, ListAttribute> profiles;
   Impressions train, dev, test;
   std::string group = "impression";             ///< what metrics group by when the recipe does not say: "impression" or "user"
   std::vector<Count> counts;                    ///< oddities met while reading; also given to Workspace::count

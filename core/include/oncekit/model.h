@@ -67,6 +67,7 @@ struct Clicks {
   std::vector<std::int64_t> offsets_B1;       ///< on the host, B + 1 entries from 0
   std::span<const ItemId> ids_N;
   std::span<const UserId> users_B;
+  std::span<const std::int32_t> histories_B;  ///< rows of Corpus::histories
 
   std::int64_t batch() const noexcept { return static_cast<std::int64_t>(offsets_B1.size()) - 1; }
   struct Padded {
