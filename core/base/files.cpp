@@ -85,12 +85,20 @@ void sync_path(const fs::path& path) {
   if (file.fd < 0 || ::fsync(file.fd) != 0) fail(ErrorKind::kRun, "cannot be flushed to the disk", path);
 }
 
-std::string digest(std::string_view bytes) {
+namespace {
+std::string hex(std::uint64_t h) {
   static const char* kHex = "0123456789abcdef";
-  std::uint64_t h = XXH3_64bits(bytes.data(), bytes.size());
   std::string text(16, '0');
   for (int i = 15; i >= 0; --i, h >>= 4) text[static_cast<std::size_t>(i)] = kHex[h & 15];
   return text;
+}
+}  // namespace
+
+std::string digest(std::string_view bytes) { return hex(XXH3_64bits(bytes.data(), bytes.size())); }
+
+std::string digest128(std::string_view bytes) {
+  const XXH128_hash_t h = XXH3_128bits(bytes.data(), bytes.size());
+  return hex(h.high64) + hex(h.low64);
 }
 
 std::string display_path(const fs::path& path) {

@@ -18,6 +18,8 @@ void sync_path(const std::filesystem::path& path);
 
 /// Hash of some bytes, 16 hex digits (XXH3, 64 bits).
 std::string digest(std::string_view bytes);
+/// The same in 128 bits, 32 hex digits: for names that must never collide.
+std::string digest128(std::string_view bytes);
 
 /// A path as it may stand in records: relative to the working folder when inside it, from ~ when inside the home folder.
 std::string display_path(const std::filesystem::path& path);

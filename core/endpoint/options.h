@@ -15,9 +15,9 @@ struct EndpointOptions {
   double input_price = 0.5, output_price = 1.5, budget = 0;
 
   void describe(Fields& f) {
-    f.text("url", url).doc("base address of an OpenAI-compatible server; /chat/completions is appended. --demo starts the bundled mock on loopback");
+    f.text("url", url).doc("base address of an OpenAI-compatible server; /chat/completions is appended. \"mock\": the bundled mock, started on loopback").demo(std::string("mock"));
     f.text("model", model).doc("as the server calls it").demo(std::string("mock"));
-    f.text("key", key).doc("the environment variable that holds the key, never the key itself; \"\" = none is sent");
+    f.text("key", key).doc("the environment variable that holds the key, never the key itself; \"\" = none is sent").demo(std::string());
     f.text("proxy", proxy).doc("as libcurl takes it; \"\" = from https_proxy, http_proxy, no_proxy");
     f.path("ca_file", ca_file).doc("certificates to trust instead of the system's; they are always verified");
     f.real("temperature", temperature).range(0, 2).doc("of sampling");
