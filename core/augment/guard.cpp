@@ -41,11 +41,9 @@ GuardedAnswers::GuardedAnswers(const Corpus& corpus, bool allow_leak) : corpus_(
 void GuardedAnswers::add_item(ItemId item, Parsed&& parsed) { items_[item].push_back(std::move(parsed)); }
 
 void GuardedAnswers::add_user(UserId user, const Seen& seen, Parsed&& parsed) {
-  Seen own;
-  if (seen) own = sorted(*seen);
   std::vector<Group>& groups = users_[user];
-  auto at = std::find_if(groups.begin(), groups.end(), [&](const Group& group) { return group.seen == own; });
-  if (at == groups.end()) at = groups.insert(groups.end(), Group{std::move(own), {}});
+  auto at = std::find_if(groups.begin(), groups.end(), [&](const Group& group) { return group.shown == seen; });
+  if (at == groups.end()) at = groups.insert(groups.end(), Group{seen, seen ? sorted(*seen) : std::vector<ItemId>(), {}});
   at->draws.push_back(std::move(parsed));
 }
 
@@ -60,11 +58,11 @@ void GuardedAnswers::seal() {
     const Group *best = nullptr, *any = nullptr;
     bool known = false;
     for (const Group& group : found->second) {
-      if (!any || !any->seen || (group.seen && group.seen->size() > any->seen->size())) any = &group;
-      if (!group.seen) continue;
+      const auto saw_more = [&](const Group* other) { return !other || group.seen.size() > other->seen.size(); };
+      if (saw_more(any)) any = &group;
+      if (!group.shown) continue;
       known = true;
-      if (!std::includes(own.begin(), own.end(), group.seen->begin(), group.seen->end())) continue;
-      if (!best || group.seen->size() > best->seen->size()) best = &group;
+      if (std::includes(own.begin(), own.end(), group.seen.begin(), group.seen.end()) && saw_more(best)) best = &group;
     }
     if (!best) {
       ++figures_.withheld;
@@ -98,9 +96,8 @@ GuardedAnswers::Leaks GuardedAnswers::leaks(const Impressions& impressions) cons
     const std::size_t begin = impressions.candidates.offsets()[i];
     const auto shown = impressions.candidates[i];
     const auto holds_positive = [&](const Group& group) {
-      if (!group.seen) return false;
       for (std::size_t c = 0; c < shown.size(); ++c)
-        if (impressions.labels[begin + c] && std::binary_search(group.seen->begin(), group.seen->end(), shown[c])) return true;
+        if (impressions.labels[begin + c] && std::binary_search(group.seen.begin(), group.seen.end(), shown[c])) return true;
       return false;
     };
     if (std::any_of(found->second.begin(), found->second.end(), holds_positive)) ++leaks.seen_positive;

@@ -50,7 +50,8 @@ class GuardedAnswers final : public Answers {
 
  private:
   struct Group {
-    Seen seen;                        ///< sorted, without repeats
+    Seen shown;                       ///< as the prompt had it
+    std::vector<ItemId> seen;         ///< sorted, without repeats; empty when not known
     std::vector<Parsed> draws;
   };
   const Corpus& corpus_;

@@ -1,0 +1,420 @@
+#include "augment/asker.h"
+
+#include <algorithm>
+#include <chrono>
+#include <ctime>
+#include <thread>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "base/files.h"
+#include "mock_llm/server.h"
+#include "oncekit/error.h"
+#include "oncekit/log.h"
+#include "oncekit/prompt.h"
+#include "plugin/guard.h"
+
+namespace oncekit {
+namespace {
+
+constexpr const char* kCutShort = "cut short at its longest";  // stays a reject when parsed again: the text does not show it
+constexpr std::int64_t kSeedStep = 1000;                       // between attempts, so that a deterministic server answers anew
+constexpr std::size_t kExamples = 3, kExampleBytes = 160;
+constexpr std::int64_t kMessageTokens = 16;                    // around the texts of a request
+
+bool answered(const StoredAnswer& stored) {
+  return stored.state != StoredAnswer::State::kRefused && stored.state != StoredAnswer::State::kGaveUp;
+}
+
+std::string fields_json(const Parsed& parsed) {
+  nlohmann::ordered_json json = nlohmann::ordered_json::object();
+  for (const auto& [name, values] : parsed.fields) json[name] = values;
+  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+std::string cut(std::string text) {
+  if (text.size() <= kExampleBytes) return text;
+  std::size_t end = kExampleBytes;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;  // not inside a character
+  return text.substr(0, end) + "...";
+}
+
+}  // namespace
+
+std::string host_of(const std::string& url) {
+  std::size_t begin = url.find("://");
+  begin = begin == std::string::npos ? 0 : begin + 3;
+  std::string host = url.substr(begin, url.find('/', begin) - begin);
+  if (const std::size_t at = host.rfind('@'); at != std::string::npos) host.erase(0, at + 1);
+  if (host.starts_with("[")) return host.substr(0, host.find(']') + 1);
+  return host.substr(0, host.find(':'));
+}
+
+bool on_this_machine(const std::string& url) {
+  const std::string host = host_of(url);
+  return url == "mock" || host == "localhost" || host == "[::1]" || host.starts_with("127.");
+}
+
+// ---- Endpoint ------------------------------------------------------------------------------------------------------------
+
+Endpoint::Endpoint(const AugmentSetup& setup, Workspace& workspace)
+    : setup_(setup), workspace_(workspace), left_(setup.limit > 0 ? setup.limit : INT64_MAX) {}
+
+Endpoint::~Endpoint() = default;
+
+ChatClient& Endpoint::speak_for(Asker& asker) {
+  asker_ = &asker;
+  if (client_) return *client_;
+  EndpointOptions options = setup_.endpoint;
+  if (options.url == "mock") {
+    MockOptions mock;
+    mock.seed = setup_.seed;
+    mock.answers = setup_.mock_answers;
+    mock_ = std::make_unique<MockServer>(mock);
+    options.url = mock_->url();
+    options.key.clear();
+  }
+  ChatClient::Hooks hooks;
+  hooks.sending = [this](std::int64_t id, int) { asker_->sending(id); };
+  hooks.done = [this](std::int64_t id, ChatReply&& reply) { asker_->done(id, std::move(reply)); };
+  hooks.idle = [this] {
+    try {
+      workspace_.check_cancelled();
+    } catch (const Error&) {
+      cancelled_ = true;  // what is under way is waited for: it is paid for
+    }
+    asker_->note_progress();
+  };
+  client_ = std::make_unique<ChatClient>(options, setup_.seed, std::move(hooks));
+  return *client_;
+}
+
+bool Endpoint::stopped() const { return cancelled_ || left_ <= 0 || (client_ && client_->unusable()); }
+
+// ---- Asker ---------------------------------------------------------------------------------------------------------------
+
+Asker::Asker(const AugmentStep& step, const Augmenter& augmenter, const Corpus& corpus, const AugmentSetup& setup, AnswerStore& store,
+             Workspace& workspace, AugmentFigures& figures)
+    : step_(step), augmenter_(augmenter), corpus_(corpus), setup_(setup), store_(store), workspace_(workspace), figures_(figures) {
+  if (setup_.answers.imports == "ignore") return;
+  AnswerFilter filter;
+  filter.task = step.name;
+  store_.each(filter, [&](const StoredAnswer& stored) {
+    if (stored.body.empty()) has_imports_ = true;
+  });
+}
+
+Asker::~Asker() = default;
+
+ChatRequest Asker::chat(const Prompt& prompt, std::int64_t draw) const { return {prompt.system, prompt.user, prompt.max_tokens, draw}; }
+
+double Asker::price(const Prompt& prompt) const {
+  const auto in = static_cast<double>(token_bound(prompt.system) + token_bound(prompt.user) + kMessageTokens);
+  return (in * setup_.endpoint.input_price + static_cast<double>(prompt.max_tokens) * setup_.endpoint.output_price) / 1e6;
+}
+
+Parsed Asker::parse(const Prompt& prompt, const StoredAnswer& stored) const {
+  if (stored.reason == kCutShort) {
+    Parsed parsed;
+    parsed.reject_reason = kCutShort;
+    return parsed;
+  }
+  return call_plugin(*step_.spec, "parse", [&] { return augmenter_.parse(prompt, stored.raw); });
+}
+
+const std::vector<Parsed>& Asker::imports(const std::string& key) {
+  const auto [at, fresh] = imports_.try_emplace(key);
+  if (!fresh || !has_imports_) return at->second;
+  Prompt prompt;
+  prompt.key = key;
+  for (const StoredAnswer& stored : store_.imported(step_.name, key)) {
+    Parsed parsed = parse(prompt, stored);
+    if (!parsed.accepted) {
+      ++figures_.rejects[parsed.reject_reason];
+      std::vector<std::string>& examples = figures_.examples[parsed.reject_reason];
+      if (examples.size() < kExamples) examples.push_back(cut(stored.raw));
+      continue;
+    }
+    import_models_[key] = stored.model;
+    at->second.push_back(std::move(parsed));
+  }
+  return at->second;
+}
+
+bool Asker::covered_by_imports(const Prompt& prompt) {
+  return has_imports_ && imports(prompt.key).size() >= static_cast<std::size_t>(prompt.draws);
+}
+
+Asker::Found Asker::look(const Prompt& prompt, const std::string& request, std::int64_t draw) const {
+  Found found;
+  const std::vector<StoredAnswer> attempts = store_.attempts(request, draw);
+  found.next = static_cast<std::int64_t>(attempts.size());
+  for (const StoredAnswer& stored : attempts) {
+    if (answered(stored) && parse(prompt, stored).accepted) found.accepted = true;
+    else if (answered(stored)) ++found.rejects;
+    if (stored.state == StoredAnswer::State::kRefused) found.next = -1;
+  }
+  if (found.rejects >= setup_.answers.attempts) found.next = -1;
+  return found;
+}
+
+void Asker::plan() {
+  call_plugin(*step_.spec, "prompts", [&] {
+    augmenter_.prompts(corpus_, [&](Prompt&& prompt) {
+      ++figures_.prompts;
+      if (!prompt.seen.empty()) ++figures_.about_users;
+      figures_.wanted += prompt.draws;
+      if (covered_by_imports(prompt) || setup_.answers.imports == "only") return;
+      for (std::int64_t draw = 0; draw < prompt.draws; ++draw) {
+        const Found found = look(prompt, digest128(chat_body(setup_.endpoint, chat(prompt, draw))), draw);
+        if (found.accepted || found.next < 0) continue;
+        ++figures_.missing;
+        missing_price_ += price(prompt);
+        if (!setup_.dry_run) continue;
+        figures_.cost += price(prompt);
+        figures_.prompt_tokens += token_bound(prompt.system) + token_bound(prompt.user) + kMessageTokens;
+        figures_.completion_tokens += prompt.max_tokens;
+      }
+    });
+  });
+  if (has_imports_) {
+    figures_.rejects.clear();  // counted when they are collected
+    figures_.examples.clear();
+    imports_.clear();
+  }
+}
+
+void Asker::ask(Endpoint& endpoint) {
+  if (figures_.missing == 0 || !setup_.answers.ask || setup_.answers.imports == "only" || endpoint.stopped()) return;
+  const auto start = std::chrono::steady_clock::now();
+  endpoint_ = &endpoint;
+  client_ = &endpoint.speak_for(*this);
+  const auto faults = client_->figures().faults;
+  const std::int64_t retried = client_->figures().retried;
+  progress_ = workspace_.progress(step_.name, std::min(figures_.missing, endpoint.left()), "answers");
+  call_plugin(*step_.spec, "prompts", [&] {
+    augmenter_.prompts(corpus_, [&](Prompt&& prompt) {
+      if (endpoint.stopped() || no_budget_ || covered_by_imports(prompt)) return;
+      for (std::int64_t draw = 0; draw < prompt.draws && !endpoint.stopped() && !no_budget_; ++draw) {
+        Question question{prompt, digest128(chat_body(setup_.endpoint, chat(prompt, draw))), draw, 0, 0, price(prompt)};
+        offer_or_wait(std::move(question), endpoint);
+      }
+    });
+  });
+  client_->drain();
+  settle_waiting(endpoint);
+  progress_.reset();
+  figures_.retried += client_->figures().retried - retried;
+  for (const auto& [reason, count] : client_->figures().faults) {
+    const auto before = faults.find(reason);
+    if (const std::int64_t own = count - (before == faults.end() ? 0 : before->second); own > 0) figures_.faults[reason] += own;
+  }
+  figures_.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  workspace_.check_cancelled();
+  if (!fatal_.empty())
+    throw Error(ErrorKind::kRun, "[augmenter." + step_.name + "]: " + host_of(setup_.endpoint.url) + " answers no request: " + fatal_ + (fatal_detail_.empty() ? "" : " (" + fatal_detail_ + ")"),
+                "check [endpoint] url, model and the variable " + (setup_.endpoint.key.empty() ? "that `key` names" : setup_.endpoint.key) + "; all earlier answers are kept");
+  if (no_budget_)
+    throw Error(ErrorKind::kRun, fmt::format("[augmenter.{}]: the budget of {:.2f} USD is spent: the next request might cost {:.4f}", step_.name, setup_.endpoint.budget, last_price_),
+                "raise endpoint.budget; all answers so far are kept, and none is asked for again");
+}
+
+// Takes the question upon this process and sends it, when the store lacks its answer.
+Asker::Offer Asker::offer(Question& question, bool inside_done) {
+  for (;;) {
+    const Found found = look(question.prompt, question.request, question.draw);
+    if (found.accepted || found.next < 0) return Offer::kSettled;
+    question.attempt = found.next;
+    question.rejects = found.rejects;
+    switch (store_.claim(question.request, question.draw, question.attempt, step_.name, question.prompt.key, question.price, setup_.endpoint.budget)) {
+      case Claim::kAnswered: continue;
+      case Claim::kElsewhere: return Offer::kElsewhere;
+      case Claim::kNoBudget: last_price_ = question.price; return Offer::kNoBudget;
+      case Claim::kTaken: break;
+    }
+    if (!inside_done) endpoint_->took_one();
+    ++figures_.asked;
+    const std::int64_t id = next_id_++;
+    ChatRequest request = chat(question.prompt, question.draw + kSeedStep * question.attempt);
+    under_way_.emplace(id, std::move(question));
+    if (inside_done) client_->submit_later(id, std::move(request));
+    else client_->submit(id, request);
+    return Offer::kSettled;
+  }
+}
+
+void Asker::offer_or_wait(Question&& question, Endpoint& endpoint) {
+  Offer offered = offer(question, false);
+  if (offered == Offer::kElsewhere) {
+    waiting_.push_back(std::move(question));
+    return;
+  }
+  // Prices set aside are upper bounds: when those under way have come in, here and in other processes, there may be room again.
+  while (offered == Offer::kNoBudget && !endpoint.stopped()) {
+    client_->drain();
+    offered = offer(question, false);
+    if (offered != Offer::kNoBudget) break;
+    if (store_.totals().set_aside <= 0) {
+      no_budget_ = true;
+      return;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    note_progress();
+  }
+  if (offered == Offer::kElsewhere) waiting_.push_back(std::move(question));
+}
+
+// Questions of other processes: they are answered there, or the process is gone and they are ours.
+void Asker::settle_waiting(Endpoint& endpoint) {
+  while (!waiting_.empty() && !endpoint.stopped() && !no_budget_) {
+    std::vector<Question> questions;
+    questions.swap(waiting_);
+    const std::size_t before = questions.size();
+    for (Question& question : questions) {
+      if (endpoint.stopped() || no_budget_) break;
+      offer_or_wait(std::move(question), endpoint);
+    }
+    client_->drain();
+    if (waiting_.size() < before) continue;
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    workspace_.check_cancelled();
+  }
+}
+
+void Asker::sending(std::int64_t id) {
+  const Question& question = under_way_.at(id);
+  store_.sending(question.request, question.draw, question.attempt);
+}
+
+void Asker::done(std::int64_t id, ChatReply&& reply) {
+  auto node = under_way_.extract(id);
+  Question& question = node.mapped();
+  if (reply.possibly_billed > 0) {
+    figures_.possibly_billed += reply.possibly_billed;
+    store_.possibly_billed(question.request, question.draw, question.attempt, reply.reason.empty() ? "no answer" : reply.reason);
+  }
+  if (reply.kind == ChatReply::Kind::kUnusable) {
+    store_.release(question.request, question.draw, question.attempt);
+    if (fatal_.empty()) fatal_ = reply.reason, fatal_detail_ = reply.detail;
+    return;
+  }
+  StoredAnswer stored;
+  stored.request = question.request;
+  stored.draw = question.draw;
+  stored.attempt = question.attempt;
+  stored.task = step_.name;
+  stored.key = question.prompt.key;
+  stored.model = setup_.endpoint.model;
+  stored.body = chat_body(setup_.endpoint, chat(question.prompt, question.draw + kSeedStep * question.attempt));
+  stored.raw = std::move(reply.text);
+  stored.seen.emplace();
+  for (const ItemId item : question.prompt.seen) stored.seen->emplace_back(corpus_.items.ids[static_cast<std::size_t>(item)]);
+  stored.prompt_tokens = reply.usage.prompt_tokens;
+  stored.completion_tokens = reply.usage.completion_tokens;
+  stored.usage_reported = reply.usage.reported;
+  stored.cost = (static_cast<double>(stored.prompt_tokens) * setup_.endpoint.input_price +
+                 static_cast<double>(stored.completion_tokens) * setup_.endpoint.output_price) / 1e6;
+  stored.seconds = reply.seconds;
+  stored.at = static_cast<std::int64_t>(std::time(nullptr));
+  stored.source = "endpoint";
+  bool again = false;
+  if (reply.kind == ChatReply::Kind::kAnswer) {
+    ++figures_.answered;
+    if (reply.finish_reason == "length") stored.reason = kCutShort;
+    const Parsed parsed = parse(question.prompt, stored);
+    stored.state = !parsed.accepted ? StoredAnswer::State::kRejected : parsed.repaired ? StoredAnswer::State::kRepaired : StoredAnswer::State::kAccepted;
+    stored.reason = parsed.reject_reason;
+    if (parsed.accepted) stored.parsed = fields_json(parsed);
+    again = !parsed.accepted && question.rejects + 1 < setup_.answers.attempts;
+    figures_.prompt_tokens += stored.prompt_tokens;
+    figures_.completion_tokens += stored.completion_tokens;
+    figures_.cost += stored.cost;
+  } else {
+    stored.state = reply.kind == ChatReply::Kind::kRefused ? StoredAnswer::State::kRefused : StoredAnswer::State::kGaveUp;
+    stored.reason = reply.reason + (reply.detail.empty() ? "" : ": " + reply.detail);
+  }
+  store_.put(stored);
+  if (!again) {
+    if (progress_) progress_->advance();
+    return;
+  }
+  if (offer(question, true) == Offer::kElsewhere) waiting_.push_back(std::move(question));
+}
+
+void Asker::note_progress() {
+  if (progress_ && client_)
+    progress_->note(fmt::format("{} under way, {:.4f} USD{}", client_->under_way(), figures_.cost, figures_.retried + client_->figures().retried > 0 ? fmt::format(", {} retries", client_->figures().retried) : ""));
+}
+
+// ---- what the store has --------------------------------------------------------------------------------------------------
+
+void Asker::collect(GuardedAnswers& answers) {
+  std::unordered_map<std::string_view, std::int32_t> items, users;
+  for (std::size_t i = 0; i < corpus_.items.size(); ++i) items.emplace(corpus_.items.ids[i], static_cast<std::int32_t>(i));
+  for (std::size_t i = 0; i < corpus_.users.size(); ++i) users.emplace(corpus_.users.ids[i], static_cast<std::int32_t>(i));
+  // What imports had seen, for all users at once.
+  std::unordered_map<UserId, std::vector<ItemId>> shown;
+  if (has_imports_ && setup_.answers.imports_saw != "unknown") {
+    for (std::size_t row = 0; row < corpus_.histories.size(); ++row) {
+      const auto clicks = corpus_.histories[row];
+      const auto [at, fresh] = shown.try_emplace(corpus_.history_users[row]);
+      if (fresh || setup_.answers.imports_saw == "everything") at->second.insert(at->second.end(), clicks.begin(), clicks.end());
+    }
+    if (setup_.answers.imports_saw == "everything")
+      for (const Impressions* part : {&corpus_.train, &corpus_.dev, &corpus_.test})
+        for (std::size_t i = 0; i < part->size() && part->labelled(); ++i)
+          for (std::size_t c = 0; c < part->candidates.length(i); ++c)
+            if (part->labels[part->candidates.offsets()[i] + c]) shown[part->users[i]].push_back(part->candidates[i][c]);
+  }
+  const auto give = [&](const Prompt& prompt, const Seen& seen, Parsed&& parsed) {
+    const auto& ids = prompt.seen.empty() ? items : users;
+    const auto found = ids.find(prompt.key);
+    if (found == ids.end())
+      throw Error(ErrorKind::kPlugin, "a prompt has key '" + prompt.key + "', which is no " + (prompt.seen.empty() ? "item" : "user") + " of the corpus",
+                  "the augmenter must use the ids of the corpus", "augmenter/" + step_.spec->name);
+    if (prompt.seen.empty()) answers.add_item(found->second, std::move(parsed));
+    else answers.add_user(found->second, seen, std::move(parsed));
+  };
+  std::unordered_map<std::string, bool> imported;  // users whose imports were handed over: once, though several histories ask for them
+  call_plugin(*step_.spec, "prompts", [&] {
+    augmenter_.prompts(corpus_, [&](Prompt&& prompt) {
+      if (covered_by_imports(prompt)) {
+        figures_.covered += prompt.draws;
+        figures_.imported += prompt.draws;
+        figures_.models[import_models_[prompt.key] + " (imported)"] += prompt.draws;
+        if (!imported.emplace(prompt.key, true).second) return;
+        for (const Parsed& parsed : imports(prompt.key)) {
+          if (parsed.repaired) ++figures_.repaired;
+          Seen seen;
+          if (!prompt.seen.empty() && setup_.answers.imports_saw != "unknown") seen = shown[users.at(prompt.key)];
+          give(prompt, seen, Parsed(parsed));
+        }
+        return;
+      }
+      if (setup_.answers.imports == "only") return;
+      for (std::int64_t draw = 0; draw < prompt.draws; ++draw) {
+        bool found = false;
+        for (const StoredAnswer& stored : store_.attempts(digest128(chat_body(setup_.endpoint, chat(prompt, draw))), draw)) {
+          Parsed parsed;
+          if (answered(stored)) parsed = parse(prompt, stored);
+          if (parsed.accepted && !found) {
+            found = true;
+            ++figures_.covered;
+            if (parsed.repaired) ++figures_.repaired;
+            ++figures_.models[stored.model];
+            give(prompt, prompt.seen, std::move(parsed));
+          } else if (!parsed.accepted) {
+            const std::string reason = answered(stored) ? parsed.reject_reason : stored.reason;
+            ++figures_.rejects[reason];
+            std::vector<std::string>& examples = figures_.examples[reason];
+            if (examples.size() < kExamples) examples.push_back(cut(stored.raw));
+          }
+        }
+      }
+    });
+  });
+  answers.seal();
+}
+
+}  // namespace oncekit

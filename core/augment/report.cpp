@@ -1,0 +1,113 @@
+// What augmentation came to, for people; and a digest of what it made.
+#include <fmt/format.h>
+
+#include "augment/asker.h"
+#include "augment/augment.h"
+#include "base/files.h"
+
+namespace oncekit {
+namespace {
+
+std::string share(std::int64_t part, std::int64_t whole) {
+  return whole > 0 ? fmt::format("{:.1f}%", 100.0 * static_cast<double>(part) / static_cast<double>(whole)) : "-";
+}
+
+std::string one(const AugmentFigures& f, const AugmentSetup& setup) {
+  std::string text = fmt::format("{} (augmenter/{})\n", f.name, f.component);
+  const auto line = [&](const std::string& what, const std::string& value) { text += fmt::format("  {:<18}{}\n", what, value); };
+  if (f.wanted == 0) {
+    line("questions", "none");
+    return text;
+  }
+  line("questions", fmt::format("{}, {} answers wanted{}", f.prompts, f.wanted, f.about_users > 0 ? "; they show what users clicked" : ""));
+  if (setup.dry_run) {
+    line("to be asked", fmt::format("{} of {} at {}", f.missing, setup.endpoint.model, setup.endpoint.url == "mock" ? "the bundled mock" : host_of(setup.endpoint.url)));
+    line("at most", fmt::format("{} prompt tokens, {} answer tokens, {:.4f} USD a first attempt at each", f.prompt_tokens, f.completion_tokens, f.cost));
+  } else if (f.asked > 0) {
+    line("asked", fmt::format("{} requests, {} answers, {} tries again{}, in {:.1f} s ({:.1f} answers/s)", f.asked, f.answered, f.retried,
+                              f.possibly_billed > 0 ? fmt::format(", {} tries unanswered and possibly billed", f.possibly_billed) : "", f.seconds,
+                              f.seconds > 0 ? static_cast<double>(f.answered) / f.seconds : 0.0));
+    line("cost", fmt::format("{:.4f} USD: {} prompt tokens, {} answer tokens", f.cost, f.prompt_tokens, f.completion_tokens));
+  }
+  line("there", fmt::format("{} of {} ({}){}{}", f.covered, f.wanted, share(f.covered, f.wanted), f.repaired > 0 ? fmt::format(", {} repaired", f.repaired) : "",
+                            f.imported > 0 ? fmt::format(", {} imported (prompt unknown: may leak)", f.imported) : ""));
+  for (const auto& [model, count] : f.models) line("  from", fmt::format("{}: {}", model.empty() ? "a model without a name" : model, count));
+  for (const auto& [reason, count] : f.rejects) {
+    line("  rejected", fmt::format("{} x {}", count, reason));
+    if (const auto found = f.examples.find(reason); found != f.examples.end() && !found->second.empty()) {
+      std::string example = found->second.front();
+      for (char& c : example)
+        if (static_cast<unsigned char>(c) < 0x20) c = ' ';
+      if (!example.empty()) line("", "e.g. " + example);
+    }
+  }
+  for (const auto& [reason, count] : f.faults) line("  tries failed", fmt::format("{} x {}", count, reason));
+  if (f.guard.histories > 0) {
+    line("leak guard", fmt::format("{} of {} histories get an answer; {} withheld{}{}", f.guard.given, f.guard.histories, f.guard.withheld,
+                                   f.guard.unknown > 0 ? fmt::format(" ({} because the prompt is not known)", f.guard.unknown) : "",
+                                   f.leaky ? "; overridden by answers.allow_leak: results are leaky/" : ""));
+    for (const auto& [split, leaks] : f.leaks)
+      if (leaks.seen_positive > 0)
+        line("  " + split, fmt::format("{} of {} impressions ask for something that a prompt about the user had shown; used: {}", leaks.seen_positive, leaks.impressions, leaks.used));
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string augment_text(const std::vector<AugmentFigures>& figures, const AugmentSetup& setup) {
+  std::string text;
+  double cost = 0;
+  for (const AugmentFigures& f : figures) {
+    text += one(f, setup);
+    cost += f.cost;
+  }
+  if (figures.size() > 1 && cost > 0) text += fmt::format("in all             {:.4f} USD\n", cost);
+  return text;
+}
+
+std::string corpus_digest(const Corpus& corpus) {
+  std::string all;
+  const auto bytes = [&](const void* data, std::size_t size) {
+    all += digest(std::string_view(static_cast<const char*>(data), size));
+  };
+  const auto vector = [&](const auto& values) { bytes(values.data(), values.size() * sizeof(values[0])); };
+  const auto column = [&](const StringColumn& strings) {
+    all += digest(strings.bytes());
+    bytes(strings.offsets().data(), strings.offsets().size_bytes());
+  };
+  const auto ragged = [&](const auto& lists) {
+    bytes(lists.values().data(), lists.values().size_bytes());
+    bytes(lists.offsets().data(), lists.offsets().size_bytes());
+  };
+  const auto lists = [&](const std::map<std::string, ListAttribute>& attributes) {
+    for (const auto& [name, attribute] : attributes) {
+      all += name;
+      column(attribute.vocabulary);
+      ragged(attribute.values);
+    }
+  };
+  column(corpus.items.ids);
+  for (const auto& [name, strings] : corpus.items.attributes) {
+    all += name;
+    column(strings);
+  }
+  all += std::to_string(corpus.items.listed);
+  column(corpus.users.ids);
+  lists(corpus.users.attributes);
+  ragged(corpus.histories);
+  vector(corpus.clicks_before);
+  vector(corpus.history_users);
+  lists(corpus.profiles);
+  for (const Impressions* part : {&corpus.train, &corpus.dev, &corpus.test}) {
+    column(part->ids);
+    vector(part->users);
+    vector(part->histories);
+    vector(part->times);
+    ragged(part->candidates);
+    vector(part->labels);
+  }
+  return digest(all);
+}
+
+}  // namespace oncekit
