@@ -5,9 +5,13 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "oncekit/corpus.h"
+#include "oncekit/options.h"
 
 namespace oncekit {
 
@@ -18,10 +22,12 @@ class PromptTemplate {
   using Values = std::map<std::string, std::string>;
 
   /// `name`: a path when there is such a file, else prompts/NAME.toml of oncekit (ONCEKIT_PROMPTS, ./prompts, the source tree or the
-  /// installation). `allowed`: the placeholders that the augmenter can fill. Throws Error(kData) when there is no such file, Error(kUsage)
-  /// with file and line for a malformed one or for a placeholder that is not allowed, with the nearest name.
-  static PromptTemplate load(const std::string& name, const std::vector<std::string>& allowed);
+  /// installation). `allowed`: the placeholders that the augmenter can fill in `system` and `user`; `in_click`: those of `click`. Throws
+  /// Error(kData) when there is no such file, Error(kUsage) with file and line for a malformed one or for a placeholder that is not
+  /// allowed, with the nearest name.
+  static PromptTemplate load(const std::string& name, const std::vector<std::string>& allowed, const std::vector<std::string>& in_click = {});
 
+  /// A placeholder without a value is empty. A line that has placeholders, all of them empty, is left out.
   std::string system(const Values& values) const;
   std::string user(const Values& values) const;
   std::string click(const Values& values) const;  ///< one line of a history, or of another list
@@ -39,6 +45,42 @@ std::int64_t token_bound(std::string_view text);
 /// The newest lines that fit into `tokens`, oldest first: how a history is cut to a model's context. Returns how many were left out.
 std::size_t keep_newest(std::vector<std::string>& lines, std::int64_t tokens);
 
+/// Which histories an augmenter asks about, by Corpus::clicks_before. Its options: clicks_at_least, clicks_at_most.
+struct ClickRange {
+  std::int64_t at_least = 1, at_most = 0;  ///< at_most = 0: any number
+  void describe(Fields& f);
+  void validate(Problems& problems) const;
+  bool holds(std::int32_t clicks) const noexcept { return clicks >= at_least && (at_most == 0 || clicks <= at_most); }
+};
+
+/// Histories as numbered lines, oldest click first, each by the template's `click`, in which the items' attributes stand for
+/// themselves. Clicks on items without a title are not shown. One thread uses it; template and items outlive it.
+class HistoryText {
+ public:
+  /// words: kept of each attribute.
+  HistoryText(const PromptTemplate& prompt, const Items& items, std::int64_t words);
+  struct Shown {
+    std::string text;
+    std::vector<ItemId> seen;    ///< the clicks in `text`
+    std::size_t left_out = 0;    ///< older ones, for which there was no room
+  };
+  Shown show(std::span<const ItemId> clicks, std::int64_t tokens);
+
+ private:
+  const std::string& line(ItemId item);
+  const PromptTemplate& prompt_;
+  const Items& items_;
+  std::int64_t words_;
+  std::map<ItemId, std::string> lines_;
+};
+
+/// Runs of white space and control characters become one blank, damaged UTF-8 becomes U+FFFD: a text that is one line of a prompt or of a table.
+std::string one_line(std::string_view text);
+/// The first `words` words of a line, and at most 12 bytes a word: for scripts without blanks too.
+std::string first_words(std::string_view text, std::int64_t words);
+/// Lower case by Unicode's rules, whatever the language.
+std::string lower_case(std::string_view text);
+
 /// An answer stripped of what models put around it: white space, a code fence, a lead such as "Sure, here is the title:", quotes.
 struct Unwrapped {
   std::string text;
@@ -49,8 +91,8 @@ Unwrapped unwrap(std::string_view answer);
 /// The text behind a tag such as "[title]" up to the next "[...]" tag or the end; the whole unwrapped answer when the tag is missing (repaired).
 Unwrapped tagged(std::string_view answer, std::string_view tag);
 
-/// The first JSON object of an answer: text and numbers as one string, lists as several, null as none. Forgives text around it, code fences,
-/// trailing commas, typographic quotes, a missing closing bracket at the end; says so.
+/// The first JSON object of an answer: keys in lower case; text and numbers as one string, lists as several, null as none. Forgives text around
+/// it, code fences, trailing or missing commas, typographic quotes, quotes within quotes, an end cut off (what is whole counts); says so.
 struct FoundObject {
   std::map<std::string, std::vector<std::string>> fields;
   bool repaired = false;
