@@ -61,6 +61,8 @@ void add_recipes(CLI::App& app, Context& context);
 void add_plugins(CLI::App& app, Context& context);
 void add_data(CLI::App& app, Context& context);
 void add_cache(CLI::App& app, Context& context);
+void add_mock_llm(CLI::App& app, Context& context);
+void add_answers(CLI::App& app, Context& context);
 void add_runs(CLI::App& app, Context& context);
 void add_doctor(CLI::App& app, Context& context);
 void add_version(CLI::App& app, Context& context);

@@ -53,6 +53,8 @@ int main(int argc, char** argv) {
   add_plugins(app, context);
   add_data(app, context);
   add_cache(app, context);
+  add_mock_llm(app, context);
+  add_answers(app, context);
   add_doctor(app, context);
   add_version(app, context);
   try {
