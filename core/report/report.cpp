@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/files.h"
+#include "evaluate/metrics.h"
 #include "oncekit/error.h"
 #include "report/chart.h"
 #include "report/table.h"
