@@ -135,12 +135,12 @@ TEST_CASE("draws of one prompt stay together and in order; a click that repeats 
 
 TEST_CASE("the negative control hands every answer to another history", "[unit][augment]") {
   World w;
-  for (int u = 0; u < 3; ++u) w.show(w.corpus.train, u, w.history({u}), {5, 6});
+  for (int u = 0; u < 3; ++u) w.show(w.corpus.train, u, w.history({static_cast<ItemId>(u)}), {5, 6});
   own_histories(w.corpus);
   std::vector<std::string> straight, shuffled;
   for (const bool shuffle : {false, true}) {
     GuardedAnswers guarded(w.corpus, false, shuffle ? std::optional<Rng>(Rng(3)) : std::nullopt);
-    for (const int u : {0, 2}) guarded.add_user(u, Seen({u}), answer(std::to_string(u)));
+    for (const int u : {0, 2}) guarded.add_user(u, Seen(std::vector<ItemId>{u}), answer(std::to_string(u)));
     guarded.seal();
     for (const std::int32_t row : {0, 1, 2}) (shuffle ? shuffled : straight).push_back(first(guarded.about_history(row)));
   }
