@@ -72,7 +72,9 @@ Augmented augment(Corpus&& corpus, const AugmentSetup& setup, Workspace& workspa
     figures.name = step.name;
     figures.component = step.spec->name;
     const auto augmenter = call_plugin(*step.spec, "construct", [&] { return step.spec->make_augmenter(*step.options); });
-    GuardedAnswers answers(out.corpus, setup.answers.allow_leak);
+    std::optional<Rng> shuffle;
+    if (setup.answers.shuffle_users) shuffle = workspace.rng("shuffle_users").at(step.name);
+    GuardedAnswers answers(out.corpus, setup.answers.allow_leak, shuffle);
     {
       Asker asker(step, *augmenter, out.corpus, setup, store, workspace, figures);
       asker.plan();

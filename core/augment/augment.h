@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include "augment/guard.h"
 #include "augment/options.h"
 #include "endpoint/options.h"
@@ -72,6 +74,8 @@ struct Augmented {
 /// under way are then waited for, so that nothing paid for is lost. What was answered is in the store in any case.
 Augmented augment(Corpus&& corpus, const AugmentSetup& setup, Workspace& workspace);
 
+/// For run.json and `augment --json`.
+nlohmann::ordered_json augment_record(const std::vector<AugmentFigures>& figures, const AugmentSetup& setup);
 /// For people: one paragraph an augmenter.
 std::string augment_text(const std::vector<AugmentFigures>& figures, const AugmentSetup& setup);
 

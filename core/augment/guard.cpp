@@ -36,7 +36,8 @@ void own_histories(Corpus& corpus) {
   corpus.clicks_before = std::move(before);
 }
 
-GuardedAnswers::GuardedAnswers(const Corpus& corpus, bool allow_leak) : corpus_(corpus), allow_leak_(allow_leak) {}
+GuardedAnswers::GuardedAnswers(const Corpus& corpus, bool allow_leak, std::optional<Rng> shuffle)
+    : corpus_(corpus), allow_leak_(allow_leak), shuffle_(shuffle) {}
 
 void GuardedAnswers::add_item(ItemId item, Parsed&& parsed) { items_[item].push_back(std::move(parsed)); }
 
@@ -72,6 +73,13 @@ void GuardedAnswers::seal() {
     if (best) ++figures_.given;
     of_history_[row] = best;
   }
+  if (!shuffle_) return;
+  std::vector<const Group*> given;
+  std::copy_if(of_history_.begin(), of_history_.end(), std::back_inserter(given), [](const Group* group) { return group != nullptr; });
+  shuffle_->shuffle(given.data(), given.size());
+  auto next = given.begin();
+  for (const Group*& group : of_history_)
+    if (group) group = *next++;
 }
 
 std::span<const Parsed> GuardedAnswers::about_item(ItemId item) const {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "oncekit/augmenter.h"
+#include "oncekit/rng.h"
 
 namespace oncekit {
 
@@ -21,7 +22,8 @@ using Seen = std::optional<std::vector<ItemId>>;
 class GuardedAnswers final : public Answers {
  public:
   /// allow_leak: the guard counts what it would have withheld, and withholds nothing. REQUIRES: own_histories(corpus); it outlives this.
-  GuardedAnswers(const Corpus& corpus, bool allow_leak);
+  /// shuffle: histories that get an answer get one another's (a negative control).
+  GuardedAnswers(const Corpus& corpus, bool allow_leak, std::optional<Rng> shuffle = {});
 
   void add_item(ItemId item, Parsed&& parsed);
   /// Answers with the same `seen` of a user are draws of one prompt, in the order of the calls.
@@ -56,6 +58,7 @@ class GuardedAnswers final : public Answers {
   };
   const Corpus& corpus_;
   bool allow_leak_;
+  std::optional<Rng> shuffle_;
   std::map<ItemId, std::vector<Parsed>> items_;
   std::map<UserId, std::vector<Group>> users_;
   std::vector<const Group*> of_history_;  ///< one a history; null: none

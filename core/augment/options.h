@@ -9,7 +9,7 @@ struct AnswersOptions {
   std::string store = "answers/answers.db", imports = "use", imports_saw = "unknown";
   std::int64_t attempts = 3;
   double min_coverage = 0.9;
-  bool ask = true, allow_leak = false;
+  bool ask = true, allow_leak = false, shuffle_users = false;
 
   void describe(Fields& f) {
     f.path("store", store).doc("the answer store (docs/formats.md); $ONCEKIT_ANSWERS has precedence over the default").demo(std::string("demo"));
@@ -21,6 +21,7 @@ struct AnswersOptions {
         .doc("what the prompts of imported answers about users had shown: not known (then no sample may use them), the user's first history, or all "
              "his clicks, held-out ones included");
     f.boolean("allow_leak", allow_leak).doc("hands answers also to samples whose history does not hold all that the prompt showed; results get the prefix leaky/");
+    f.boolean("shuffle_users", shuffle_users).doc("negative control: what was said of one history goes to another's");
   }
 };
 

@@ -55,6 +55,27 @@ std::string one(const AugmentFigures& f, const AugmentSetup& setup) {
 
 }  // namespace
 
+nlohmann::ordered_json augment_record(const std::vector<AugmentFigures>& figures, const AugmentSetup& setup) {
+  nlohmann::ordered_json steps = nlohmann::ordered_json::array();
+  for (const AugmentFigures& f : figures) {
+    nlohmann::ordered_json step = {
+        {"name", f.name}, {"component", f.component}, {"prompts", f.prompts}, {"wanted", f.wanted}, {"missing", f.missing}, {"covered", f.covered},
+        {"coverage", f.coverage()}, {"repaired", f.repaired}, {"imported", f.imported}, {"models", f.models}, {"asked", f.asked},
+        {"answered", f.answered}, {"retried", f.retried}, {"possibly_billed", f.possibly_billed}, {"prompt_tokens", f.prompt_tokens},
+        {"completion_tokens", f.completion_tokens}, {"cost_usd", f.cost}, {"seconds", f.seconds}, {"rejects", f.rejects}, {"faults", f.faults},
+        {"examples", f.examples}};
+    if (f.guard.histories > 0) {
+      step["leak_guard"] = {{"histories", f.guard.histories}, {"given", f.guard.given}, {"withheld", f.guard.withheld},
+                            {"prompt_unknown", f.guard.unknown}, {"overridden", f.leaky}};
+      for (const auto& [split, leaks] : f.leaks)
+        step["leak_guard"]["positives_seen"][split] = {{"impressions", leaks.impressions}, {"with_answer", leaks.with_answer}, {"seen", leaks.seen_positive}, {"used", leaks.used}};
+    }
+    steps.push_back(std::move(step));
+  }
+  return {{"model", setup.endpoint.model}, {"host", setup.endpoint.url == "mock" ? "the bundled mock" : host_of(setup.endpoint.url)},
+          {"store", display_path(setup.store)}, {"steps", std::move(steps)}};
+}
+
 std::string augment_text(const std::vector<AugmentFigures>& figures, const AugmentSetup& setup) {
   std::string text;
   double cost = 0;

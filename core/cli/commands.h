@@ -55,6 +55,7 @@ class Context {
 };
 
 void add_run(CLI::App& app, Context& context);
+void add_augment(CLI::App& app, Context& context);
 void add_sweep(CLI::App& app, Context& context);
 void add_eval(CLI::App& app, Context& context);
 void add_recipes(CLI::App& app, Context& context);

@@ -14,6 +14,7 @@
 #include "oncekit/toy.h"
 #include "plugin/guard.h"
 #include "recipe/recipe.h"
+#include "run/session.h"
 
 namespace oncekit {
 namespace fs = std::filesystem;
@@ -146,12 +147,45 @@ void add_stats(CLI::App& data, Context& context) {
   });
 }
 
+// What prompts about users had shown of what these users click later, with the answers that the store has now.
+void check_leaks(const Target& target, Context& context) {
+  if (fs::is_directory(target.name))
+    throw Error(ErrorKind::kUsage, "--leaks looks at the augmenters of a recipe, and this is a folder", "name a recipe with `augment = [...]`", target.name);
+  Session session(Recipe::load({context.recipe_file(target.name), target.overrides, target.point, target.demo}, context.tables(), context.plugins()), context.workspace_options());
+  AugmentSetup setup = session.augment_setup();
+  setup.dry_run = true;
+  session.load_data();
+  session.augment_data(setup);
+  Json json = Json::object();
+  for (const AugmentFigures& f : session.augmented()) {
+    Json& one = json[f.name] = {{"histories", f.guard.histories}, {"given", f.guard.given}, {"withheld", f.guard.withheld}, {"prompt_unknown", f.guard.unknown}, {"splits", Json::object()}};
+    for (const auto& [split, leaks] : f.leaks)
+      one["splits"][split] = {{"impressions", leaks.impressions}, {"with_answer", leaks.with_answer}, {"positive_seen", leaks.seen_positive}, {"used", leaks.used}};
+  }
+  if (context.json) {
+    context.out << json.dump(2) << "\n";
+    return;
+  }
+  if (session.augmented().empty()) context.out << "no augmenters: no prompt has shown anything\n";
+  for (const AugmentFigures& f : session.augmented()) {
+    context.out << fmt::format("{}: {} histories of users with answers, {} get one, {} withheld{}\n", f.name, f.guard.histories, f.guard.given, f.guard.withheld,
+                               f.guard.unknown > 0 ? fmt::format(" ({} because the prompt is not known)", f.guard.unknown) : "");
+    for (const char* split : {"train", "dev", "test"})
+      if (const auto found = f.leaks.find(split); found != f.leaks.end())
+        context.out << fmt::format("  {:<6} {:>9} impressions, {:>9} of users with answers, {:>9} with their click in a prompt, {:>9} that use such an answer\n", split,
+                                   found->second.impressions, found->second.with_answer, found->second.seen_positive, found->second.used);
+  }
+}
+
 void add_check(CLI::App& data, Context& context) {
   CLI::App* command = data.add_subcommand("check", "load everything, report all oddities, compare with the recipe's [expect]");
   const auto target = add_target(*command, context);
+  auto leaks = std::make_shared<bool>(false);
+  command->add_flag("--leaks", *leaks, "which clicks of dev and test had stood in a prompt about the same user, by split");
   add_overrides(*command, target);
-  examples(*command, {"oncekit data check recipes/mind/nrms.toml --demo"});
-  command->callback([target, &context] {
+  examples(*command, {"oncekit data check recipes/mind/nrms.toml --demo", "oncekit data check recipes/llama13b_nrms_gpt.toml --demo --leaks"});
+  command->callback([target, leaks, &context] {
+    if (*leaks) return check_leaks(*target, context);
     const Loaded loaded = load(*target, context);
     Problems problems;
     check_expected(corpus_figures(loaded.corpus), loaded.expect, problems);

@@ -47,6 +47,7 @@ int main(int argc, char** argv) {
   app.footer("A first run: oncekit run recipes/demo.toml\nExit codes: 0 done, 1 run failed, 2 usage or recipe, 3 plugin, 4 data or weights, 130 interrupted with a checkpoint saved");
   add_run(app, context);
   add_sweep(app, context);
+  add_augment(app, context);
   add_eval(app, context);
   add_runs(app, context);
   add_recipes(app, context);

@@ -191,4 +191,17 @@ double metric_value(const Metric& metric, const Ranking& ranking) {
   return 0;
 }
 
+namespace {
+
+std::pair<std::ptrdiff_t, long> metric_rank(const std::string& name) {
+  static const std::vector<std::string> order{"auc", "global_auc", "mrr", "mrr_first", "lrap", "ndcg", "hit", "recall"};
+  const std::string metric = name.substr(name.rfind('/') + 1);
+  const std::size_t at = metric.find('@');
+  return {std::find(order.begin(), order.end(), metric.substr(0, at)) - order.begin(), at == std::string::npos ? 0 : std::strtol(metric.c_str() + at + 1, nullptr, 10)};
+}
+
+}  // namespace
+
+bool metric_before(const std::string& a, const std::string& b) { return metric_rank(a) < metric_rank(b); }
+
 }  // namespace oncekit

@@ -22,6 +22,8 @@ struct Metric {
 /// "ndcg@5" and so on; nothing when there is no such metric. K is 1 to 1,000,000, without leading zeros.
 std::optional<Metric> parse_metric(std::string_view name);
 
+/// The order in which people look for metrics: auc, mrr, lrap, ndcg@5, ndcg@10, ... Takes "auc" and "test/new/auc" alike.
+bool metric_before(const std::string& a, const std::string& b);
 /// What to write instead of a name that parse_metric() does not know; may be empty.
 std::string suggest_metric(const std::string& name);
 

@@ -25,11 +25,12 @@ struct CoreTable {
   std::string name;
   std::string doc;
   std::function<std::unique_ptr<OptionSet>()> options;
+  bool for_augmenters = false;  ///< part of a recipe only when it has augmenters
 };
 
 template <class T>
-CoreTable core_table(std::string name, std::string doc) {
-  return {std::move(name), std::move(doc), [] { return std::make_unique<TypedOptions<T>>(); }};
+CoreTable core_table(std::string name, std::string doc, bool for_augmenters = false) {
+  return {std::move(name), std::move(doc), [] { return std::make_unique<TypedOptions<T>>(); }, for_augmenters};
 }
 
 }  // namespace oncekit

@@ -153,6 +153,7 @@ class Resolver {
     TableView view;
     view.table = name;
     fill(std::move(view), *options, written, "docs/recipes.md lists the keys of [" + name + "]");
+    if (table->for_augmenters && out_.augment.empty()) out_.views.pop_back();  // checked, and of no use here
   }
 
   void component(const std::string& kind, const std::vector<std::string>& path) {

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/files.h"
+#include "evaluate/metrics.h"
 #include "oncekit/error.h"
 #include "report/chart.h"
 #include "report/table.h"
@@ -138,6 +139,7 @@ class Page {
     curves();
     times();
     recipe();
+    augmentation();
     data();
     environment();
     out_ += "<footer>oncekit " + escape_html(text_of(record_, "oncekit")) + ". Metrics, slices and rankers: docs/metrics.md.</footer>\n</main></body></html>\n";
@@ -315,6 +317,33 @@ class Page {
     }
     const std::string head = "<div class=\"panel\"><table class=\"words\"><tr><th>key</th><th>value</th><th>origin</th></tr>\n";
     out_ += head + set + "</table></div>\n<details><summary>All values, defaults too</summary>\n" + head + all + "</table></div></details>\n";
+  }
+
+  void augmentation() {
+    const Json augment = record_.value("augment", Json::object());
+    if (augment.empty()) return;
+    heading("Augmentation");
+    out_ += "<div class=\"panel\"><table><tr><th>augmenter</th><th>answers there</th><th>coverage</th><th>asked</th><th>repaired</th><th>rejected</th><th>imported</th><th>withheld</th><th>tokens</th><th>USD</th></tr>\n";
+    std::string rejects;
+    for (const Json& step : augment.value("steps", Json::array())) {
+      std::int64_t rejected = 0;
+      const auto count = [&](const char* key) { return cell(human_count(step.value(key, std::int64_t{0}))); };
+      for (const auto& [reason, n] : step.value("rejects", Json::object()).items()) {
+        rejected += n.get<std::int64_t>();
+        std::string example;
+        if (const auto found = step["examples"].find(reason); found != step["examples"].end() && !found->empty()) example = found->front().get<std::string>();
+        rejects += "<tr>" + cell(text_of(step, "name")) + cell(human_count(n.get<std::int64_t>())) + cell(reason) + cell(example) + "</tr>\n";
+      }
+      const Json guard = step.value("leak_guard", Json::object());
+      out_ += "<tr>" + cell(text_of(step, "name")) + cell(human_count(step.value("covered", std::int64_t{0})) + " of " + human_count(step.value("wanted", std::int64_t{0}))) +
+              cell(fmt::format("{:.1f}%", 100 * step.value("coverage", 1.0))) + count("asked") + count("repaired") + cell(human_count(rejected)) + count("imported") +
+              cell(guard.empty() ? "-" : human_count(guard.value("withheld", std::int64_t{0})) + (guard.value("overridden", false) ? " (overridden)" : "")) +
+              cell(human_count(step.value("prompt_tokens", std::int64_t{0}) + step.value("completion_tokens", std::int64_t{0}))) + cell(fmt::format("{:.4f}", step.value("cost_usd", 0.0))) + "</tr>\n";
+    }
+    out_ += "</table></div>\n<p class=\"sub\">" + escape_html("model " + text_of(augment, "model") + " at " + text_of(augment, "host") +
+            "; withheld: histories that do not hold all clicks which the prompt had shown") + "</p>\n";
+    if (!rejects.empty())
+      out_ += "<details><summary>Rejected answers</summary><div class=\"panel\"><table class=\"words\"><tr><th>augmenter</th><th>answers</th><th>reason</th><th>for example</th></tr>\n" + rejects + "</table></div></details>\n";
   }
 
   void data() {

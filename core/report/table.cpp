@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "evaluate/metrics.h"
 #include "run/progress.h"
 
 namespace oncekit {
@@ -25,13 +26,6 @@ bool is_metric(const std::string& name, const std::string& split) {
 
 void add_unique(std::vector<std::string>& list, const std::string& name) {
   if (std::find(list.begin(), list.end(), name) == list.end()) list.push_back(name);
-}
-
-std::pair<std::ptrdiff_t, long> metric_rank(const std::string& name) {
-  static const std::vector<std::string> order{"auc", "global_auc", "mrr", "mrr_first", "lrap", "ndcg", "hit", "recall"};
-  const std::string metric = name.substr(name.rfind('/') + 1);
-  const std::size_t at = metric.find('@');
-  return {std::find(order.begin(), order.end(), metric.substr(0, at)) - order.begin(), at == std::string::npos ? 0 : std::strtol(metric.c_str() + at + 1, nullptr, 10)};
 }
 
 std::vector<std::string> default_columns(const std::vector<RunGroup>& groups) {
@@ -195,8 +189,6 @@ std::vector<std::string> all_names(const ResultsTable& table) {
 }
 
 }  // namespace
-
-bool metric_before(const std::string& a, const std::string& b) { return metric_rank(a) < metric_rank(b); }
 
 Statistic statistic(const std::vector<double>& values) {
   Statistic s;

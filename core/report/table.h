@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "report/difference.h"
+#include "compare/difference.h"
 #include "run/folder.h"
 
 namespace oncekit {
@@ -51,9 +51,6 @@ struct ResultsTable {
   std::vector<TableRow> rows;
   std::optional<Differences> differences;   ///< rows parallel to the groups that the table was made from
 };
-
-/// The order in which people look for metrics: auc, mrr, lrap, ndcg@5, ndcg@10, ... Takes "auc" and "test/new/auc" alike.
-bool metric_before(const std::string& a, const std::string& b);
 
 /// `columns` empty: all test metrics, then the first of them for each slice. Rankers stand once where they are the same for all groups.
 ResultsTable make_table(const std::string& title, const std::vector<RunGroup>& groups, const std::vector<std::string>& columns = {});

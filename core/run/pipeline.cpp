@@ -87,6 +87,7 @@ class Run {
     begin_records();
     try {
       stage("data", [&] { session_.load_data(); });
+      if (!session_.recipe().augmenters().empty()) stage("augment", [&] { augment_data(); });
       stage("prepare", [&] { session_.build_model(); });
       record_["parameters"] = {{"trainable", session_.size().trainable}, {"frozen", session_.size().frozen}, {"groups", session_.size().groups}};
       if (const auto facts = model_facts(session_.model()); !facts.empty()) record_["content_encoder"] = facts;
@@ -141,6 +142,15 @@ class Run {
 
   void save_record() { write_file(folder_.file("run.json"), record_.dump(2) + "\n"); }
 
+  void augment_data() {
+    const AugmentSetup setup = session_.augment_setup();
+    session_.augment_data(setup);
+    log::info(augment_text(session_.augmented(), setup));
+    record_["augment"] = augment_record(session_.augmented(), setup);
+    record_["augment"]["corpus_digest"] = corpus_digest(session_.corpus());
+    save_record();
+  }
+
   void train_model() {
     TrainSetup setup;
     setup.options = session_.train_options();
@@ -180,6 +190,12 @@ class Run {
       return ra != rb ? rb : by_split(a.first) < by_split(b.first);
     });
     for (const auto& [name, value] : session_.facts()) results_.emplace_back("data/" + name, value);
+    double cost = 0;
+    for (const AugmentFigures& f : session_.augmented()) {
+      results_.emplace_back("augment/" + f.name + "/coverage", f.coverage());
+      cost += f.cost;
+    }
+    if (!session_.augmented().empty()) results_.emplace_back("augment/cost_usd", cost);
     if (has_trained_) {
       results_.emplace_back("train/steps", static_cast<double>(trained_.steps));
       results_.emplace_back("train/best_step", static_cast<double>(trained_.best_step));
@@ -266,6 +282,7 @@ ResultList evaluate_run(const EvalRequest& request, PluginHost& plugins) {
   wanted.overrides = request.overrides;
   Session session(Recipe::load(wanted, core_tables(), plugins), request.workspace);
   session.load_data();
+  session.augment_data();
   session.build_model();
   load_checkpoint(session.model(), request.folder / kBest);
   ResultList results;

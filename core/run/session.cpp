@@ -1,6 +1,8 @@
 #include "run/session.h"
 
+#include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <numeric>
 
 #include "plugin/guard.h"
@@ -33,6 +35,13 @@ void shuffle_histories(Corpus& corpus, Rng rng) {
   corpus.clicks_before = std::move(before);
 }
 
+// "demo": beside the caches, as all that --demo makes. The variable stands in for the default alone: what a recipe says is meant.
+std::filesystem::path answer_store(const std::string& named, const std::filesystem::path& cache) {
+  if (named == "demo") return cache / "demo-answers.db";
+  const char* variable = std::getenv("ONCEKIT_ANSWERS");
+  return variable && *variable && named == AnswersOptions().store ? std::filesystem::path(variable) : std::filesystem::path(named);
+}
+
 ComponentChoice choice(const UsedComponent& used) { return {used.spec, used.options.get()}; }
 
 }  // namespace
@@ -43,6 +52,8 @@ const std::vector<CoreTable>& core_tables() {
       core_table<ModelOptions>("model", "what user and item vectors have in common"),
       core_table<TrainOptions>("train", "losses, negatives, optimizer, schedule, stopping"),
       core_table<EvaluateOptions>("evaluate", "metrics, groups, candidates, slices"),
+      core_table<EndpointOptions>("endpoint", "the language model that augmenters ask, how fast and for how much", true),
+      core_table<AnswersOptions>("answers", "where answers are kept, and which may be used", true),
       core_table<RunOptions>("run", "seed and resources"),
   };
   return tables;
@@ -69,6 +80,25 @@ void Session::load_data() {
   if (run_options().shuffle_histories) shuffle_histories(corpus_, workspace_.rng("shuffle_histories"));
 }
 
+AugmentSetup Session::augment_setup() const {
+  AugmentSetup setup;
+  for (std::size_t i = 0; i < recipe_.augmenters().size(); ++i)
+    setup.steps.push_back({recipe_.augment()[i], recipe_.augmenters()[i].spec, recipe_.augmenters()[i].options.get()});
+  setup.answers = recipe_.table<AnswersOptions>("answers");
+  setup.endpoint = recipe_.table<EndpointOptions>("endpoint");
+  setup.seed = static_cast<std::uint64_t>(run_options().seed);
+  setup.store = answer_store(setup.answers.store, workspace_.options().cache);
+  return setup;
+}
+
+void Session::augment_data() { augment_data(augment_setup()); }
+
+void Session::augment_data(const AugmentSetup& setup) {
+  Augmented out = augment(std::move(corpus_), setup, workspace_);
+  corpus_ = std::move(out.corpus);
+  augmented_ = std::move(out.figures);
+}
+
 void Session::build_model() {
   model_ = build_recommender(choice(recipe_.component("content_encoder")), choice(recipe_.component("user_encoder")),
                              choice(recipe_.component("interaction")), recipe_.table<ModelOptions>("model"),
@@ -86,7 +116,10 @@ std::map<std::string, double> Session::facts() const {
   return facts;
 }
 
-bool Session::leaky() const { return run_options().train && pool_leaks(train_options(), corpus_); }
+bool Session::leaky() const {
+  return (run_options().train && pool_leaks(train_options(), corpus_)) ||
+         std::any_of(augmented_.begin(), augmented_.end(), [](const AugmentFigures& f) { return f.leaky; });
+}
 
 const Impressions& Session::split(const std::string& name) const {
   const Impressions& impressions = name == "train" ? corpus_.train : name == "dev" ? corpus_.dev : corpus_.test;

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "augment/augment.h"
 #include "evaluate/evaluate.h"
 #include "model/build.h"
 #include "oncekit/corpus.h"
@@ -35,14 +36,22 @@ class Session {
   /// What the dataset gives, without loading it; checks what the components need against it. Throws Error(kUsage or kData).
   const Description& description();
   void load_data();
+  /// Asks for what the answer store lacks, and enriches the corpus; nothing without augmenters. REQUIRES: load_data()
+  void augment_data();
   void build_model();  ///< REQUIRES: load_data()
 
   const Corpus& corpus() const { return corpus_; }
+  /// What the augmenters asked and got. After augment_data().
+  const std::vector<AugmentFigures>& augmented() const { return augmented_; }
+  /// How augment_data() does it; `oncekit augment` changes dry_run and limit.
+  AugmentSetup augment_setup() const;
+  void augment_data(const AugmentSetup& setup);
   Recommender& model() { return *model_; }
   const ModelSize& size() const { return size_; }
   /// Figures of the corpus for results.json, e.g. {"items": 65238, "best_auc": 0.79}.
   std::map<std::string, double> facts() const;
-  /// True when training draws negatives from dev and test: every result then carries the prefix leaky/.
+  /// True when training draws negatives from dev and test, or augmenters' answers had seen what is to be predicted and were let through:
+  /// every result then carries the prefix leaky/.
   bool leaky() const;
 
   /// split: "train", "dev" or "test". Throws Error(kUsage) when it has no impressions or no labels.
@@ -62,6 +71,7 @@ class Session {
   std::unique_ptr<Dataset> dataset_;
   std::optional<Description> description_;
   Corpus corpus_;
+  std::vector<AugmentFigures> augmented_;
   std::shared_ptr<Recommender> model_;
   ModelSize size_;
   std::unique_ptr<EvaluationContext> context_;

@@ -93,16 +93,33 @@ std::string row_label(const SweepJob& job, const std::string& otherwise) {
   return text.empty() ? otherwise : text;
 }
 
-void read_paper(const Recipe& recipe, bool demo, SweepJob& job) {
+// Keys that an override may set without making another experiment of it: where things lie, how fast it goes, what else is measured.
+bool harmless(const std::string& key) {
+  for (const char* prefix : {"run.seed", "run.memory_gib", "dataset.path", "dataset.split_list", "evaluate.", "endpoint.", "answers.store", "answers.ask", "recipe.", "expect.", "sweep."})
+    if (key.starts_with(prefix)) return key != "endpoint.model" && key != "endpoint.temperature" && key != "endpoint.top_p";
+  return false;
+}
+
+void read_paper(const Recipe& recipe, const SweepRequest& request, SweepJob& job) {
+  const bool demo = request.recipe.demo;
   job.paper = recipe.table<RecipeOptions>("recipe").paper;
   bool stated = false;
   for (const auto& [name, value] : recipe.expect()) {
     if (name == "paper/comparable") stated = value != 0;
     else if (name.starts_with("paper/")) job.paper_numbers[name.substr(6)] = value;
+    else job.expected_data[name] = value;
   }
+  std::string changed;
+  const auto note = [&](std::string key) {
+    if (key.starts_with("+") || key.starts_with("~")) key.erase(0, 1);
+    if (!harmless(key)) changed += (changed.empty() ? "" : ", ") + key;
+  };
+  for (const std::string& text : request.recipe.overrides) note(key_of(text));
+  for (const auto& [key, value] : job.values) note(key);
   const std::string gap = recipe.table<RecipeOptions>("recipe").paper_gap;
   if (demo) job.not_comparable = "demo data";
   else if (!stated) job.not_comparable = gap.empty() ? "the recipe does not say that data, split, weights and metric match" : gap;
+  else if (!changed.empty()) job.not_comparable = "set otherwise than in the recipe: " + changed;
 }
 
 fs::path earlier_launch(const fs::path& out, const std::string& hash) {
@@ -194,6 +211,15 @@ fs::path finished_in(const fs::path& folder, const std::string& hash) {
   return {};
 }
 
+// What [expect] says of the data and the run found otherwise, or "".
+std::string other_data(const SweepJob& job, const ResultList& results) {
+  for (const auto& [name, value] : results) {
+    const auto expected = name.starts_with("data/") ? job.expected_data.find(name.substr(5)) : job.expected_data.end();
+    if (expected != job.expected_data.end() && expected->second != value) return fmt::format("other data: {} {}, expected {}", value, name.substr(5), expected->second);
+  }
+  return "";
+}
+
 std::vector<RunGroup> groups_of(const SweepPlan& plan) {
   std::vector<RunGroup> groups;
   for (const SweepJob& job : plan.jobs) {
@@ -212,6 +238,7 @@ std::vector<RunGroup> groups_of(const SweepPlan& plan) {
     ++group->wanted;
     if (job.done.empty()) continue;
     group->results.push_back(read_results(job.done / "results.json"));
+    if (group->not_comparable.empty()) group->not_comparable = other_data(job, group->results.back());
     group->folders.push_back(job.done);
     group->seeds.push_back(job.seed);
   }
@@ -313,7 +340,7 @@ SweepPlan plan_sweep(const SweepRequest& request, const std::vector<CoreTable>& 
       job.hash = recipe.hash();
       job.resolved = recipe.resolved();
       job.origins = recipe.print(true);
-      read_paper(recipe, plan.demo, job);
+      read_paper(recipe, request, job);
       if (request.against || against || request.differences) check_differences(request, recipe, job.label());
       plan.jobs.push_back(std::move(job));
     }

@@ -46,6 +46,7 @@ struct SweepJob {
   std::string resolved, origins;                            ///< the recipe as TOML; as JSON with the origin of each value
   std::string paper, not_comparable;
   std::map<std::string, double> paper_numbers;
+  std::map<std::string, double> expected_data;              ///< [expect]'s counts of the data: items, users, ...
   std::filesystem::path done;                               ///< a finished run of this very recipe, or ""
   std::string label() const;                                ///< row and seed
 };

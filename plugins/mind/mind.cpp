@@ -40,7 +40,7 @@ void Options::describe(Fields& f) {
            "user, time, cold_item: all pooled and cut anew")
       .cite("Liu et al. 2024, section 5.1 (5:5)");
   f.path("split_list", split_list)
-      .doc("impression ids of dev, first half dev, rest test (the released mind_imp_list.json); empty: a shuffle by `seed`")
+      .doc("impression ids of dev, first half dev, rest test (the released mind_imp_list.json); a bare name lies beside the data; empty: a shuffle by `seed`")
       .cite("github.com/Jyonn/ONCE");
   f.real("dev_share", dev_share).range(0, 0.5).doc("of users, impressions or clicked items, with split user, time, cold_item");
   f.real("test_share", test_share).range(0, 0.5).doc("the same for test");
@@ -193,8 +193,16 @@ void Mind::split(Corpus& corpus, bool has_test) const {
   if (options_.split == "time") return split_by_time(corpus, shares);
   if (options_.split == "cold_item") return split_by_cold_item(corpus, shares, rng);
   if (options_.split == "files" || has_test) return;
-  if (options_.split_list.empty()) halve_dev(corpus, rng);
-  else halve_dev(corpus, fs::path(options_.split_list));
+  if (options_.split_list.empty()) return halve_dev(corpus, rng);
+  fs::path list = options_.split_list;
+  if (!list.has_parent_path()) list = fs::path(options_.path) / list;
+  std::error_code code;
+  if (!fs::exists(list, code))
+    throw Error(ErrorKind::kData, "the list that cuts dev into dev and test is not there",
+                "it is mind_imp_list.json of github.com/Jyonn/ONCE, in LegoV2/processor: put it there, or take a seeded shuffle by '~dataset.split_list' (another "
+                "split than the paper's)",
+                list.string());
+  halve_dev(corpus, list);
 }
 
 }  // namespace oncekit::mind

@@ -1,4 +1,4 @@
-#include "report/difference.h"
+#include "compare/difference.h"
 
 #include <algorithm>
 #include <cmath>
@@ -11,7 +11,7 @@
 #include <fmt/format.h>
 
 #include "oncekit/error.h"
-#include "report/table.h"
+#include "evaluate/metrics.h"
 #include "run/progress.h"
 
 namespace oncekit {

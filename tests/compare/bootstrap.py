@@ -1,5 +1,5 @@
 """Writes data/bootstrap.json: the two-level bootstrap of docs/metrics.md with numpy's random numbers, and Holm's
-correction. Another program, other draws, the same definitions. Run: python tests/report/bootstrap.py"""
+correction. Another program, other draws, the same definitions. Run: python tests/compare/bootstrap.py"""
 import json
 import pathlib
 

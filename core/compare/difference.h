@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "evaluate/evaluate.h"
-#include "report/bootstrap.h"
+#include "compare/bootstrap.h"
 
 namespace oncekit {
 

@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "oncekit/rng.h"
-#include "report/bootstrap.h"
+#include "compare/bootstrap.h"
 
 using namespace oncekit;
 
@@ -256,7 +256,7 @@ TEST_CASE("Holm's correction by hand", "[unit]") {
 }
 
 TEST_CASE("numpy finds the same", "[parity]") {
-  std::ifstream in(ONCEKIT_TREE "/tests/report/data/bootstrap.json");
+  std::ifstream in(ONCEKIT_TREE "/tests/compare/data/bootstrap.json");
   const auto cases = nlohmann::json::parse(in);
   for (const auto& one : cases["studies"]) {
     const auto a = one["a"].get<std::vector<double>>(), b = one["b"].get<std::vector<double>>(), groups = one["groups"].get<std::vector<double>>();

@@ -1,4 +1,4 @@
-#include "report/bootstrap.h"
+#include "compare/bootstrap.h"
 
 #include <algorithm>
 #include <array>
