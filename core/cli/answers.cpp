@@ -1,7 +1,10 @@
 // oncekit answers: ls, show, export, import, verify.
 #include <algorithm>
-#include <chrono>
+#include <array>
 #include <cstdlib>
+#include <ctime>
+#include <map>
+#include <utility>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -251,7 +254,7 @@ struct ImportFlags {
   std::string format = "auto";
 };
 
-void import(const ImportFlags& flags, Context& context) {
+void import_file(const ImportFlags& flags, Context& context) {
   const bool lines = flags.format == "jsonl" || (flags.format == "auto" && is_store_export(flags.log.file));
   const fs::path file = store_file(flags.store);
   if (!lines && flags.log.task.empty())
@@ -300,7 +303,7 @@ void add_import(CLI::App& answers, Context& context) {
   context.add_json(*command);
   examples(*command, {"oncekit answers import answers.jsonl", "oncekit answers import book_summarizer.log --task gpt_summarizer",
                       "oncekit answers import generator_v2.log --task gpt_generator --users users.tsv --draw 1"});
-  command->callback([flags, &context] { import(*flags, context); });
+  command->callback([flags, &context] { import_file(*flags, context); });
 }
 
 void add_verify(CLI::App& answers, Context& context) {
