@@ -35,16 +35,18 @@ std::string as_uri(const fs::path& file, const char* query) {
 }  // namespace
 
 Database::Database(const fs::path& file, Mode mode) : file_(file) {
+  std::error_code ignored;
+  if (fs::is_directory(file, ignored)) throw Error(ErrorKind::kRun, "the answer store cannot be opened: this is a folder", "name a file with --store FILE", display_path(file));
   int code = open(mode, false);
   if (code == SQLITE_OK && mode == Mode::kReadOnly) {
     // A log of writes beside the file cannot be made in a folder that is read-only. When there is none, the file alone is the whole truth.
     code = sqlite3_exec(handle_, "SELECT count(*) FROM sqlite_master", nullptr, nullptr, nullptr);
-    std::error_code ignored;
     const fs::path log = file.string() + "-wal";
-    if ((code & 0xff) == SQLITE_CANTOPEN && (!fs::exists(log, ignored) || fs::file_size(log, ignored) == 0)) {
+    const bool no_log = (code & 0xff) == SQLITE_CANTOPEN || (code & 0xff) == SQLITE_READONLY;
+    if (no_log && (!fs::exists(log, ignored) || fs::file_size(log, ignored) == 0)) {
       sqlite3_close(handle_);
       code = open(mode, true);
-    } else if ((code & 0xff) != SQLITE_CANTOPEN) {
+    } else if (!no_log) {
       code = SQLITE_OK;  // whatever else it is comes up again, in words, with the first real question
     }
   }
@@ -70,7 +72,9 @@ int Database::open(Mode mode, bool immutable) {
 Database::~Database() { sqlite3_close(handle_); }
 
 void Database::fail(int code) const {
-  const int system = handle_ != nullptr ? sqlite3_system_errno(handle_) : 0;
+  const int last = errno;
+  int system = handle_ != nullptr ? sqlite3_system_errno(handle_) : 0;
+  if (system == 0 && (code & 0xff) == SQLITE_IOERR) system = last;  // SQLite does not keep it when a COMMIT fails
   const std::string where = display_path(file_);
   const std::string said = handle_ != nullptr ? sqlite3_errmsg(handle_) : sqlite3_errstr(code);
   const bool full = system == ENOSPC || system == EDQUOT || system == EFBIG;
@@ -105,9 +109,7 @@ void Database::fail(int code) const {
     case SQLITE_PERM:
     case SQLITE_CANTOPEN: {
       std::error_code ignored;
-      const bool there = fs::exists(file_, ignored), file = fs::is_regular_file(file_, ignored);
       const bool parent = fs::is_directory(fs::absolute(file_, ignored).parent_path(), ignored);
-      if (there && !file) error(ErrorKind::kRun, "the answer store cannot be opened: this is no file", "name a file with --store FILE");
       if (!parent) error(ErrorKind::kRun, "the answer store cannot be opened: its folder is not there", "make the folder, or name another file with --store FILE");
       error(ErrorKind::kRun, "the answer store cannot be written: it or its folder is read-only, or out of reach",
             "allow writing in the folder (SQLite keeps -wal and -shm files beside the store), or name another file with --store FILE");

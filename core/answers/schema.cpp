@@ -21,7 +21,7 @@ CREATE TABLE answers(
 CREATE INDEX answers_by_key ON answers(task, key, draw, attempt, request);
 CREATE TABLE claims(
   request TEXT NOT NULL, draw INTEGER NOT NULL, attempt INTEGER NOT NULL,
-  task TEXT NOT NULL, key TEXT NOT NULL, picodollars INTEGER NOT NULL,
+  task TEXT NOT NULL, key TEXT NOT NULL, price INTEGER NOT NULL, picodollars INTEGER NOT NULL,
   owner TEXT NOT NULL, sent INTEGER NOT NULL, at INTEGER NOT NULL,
   PRIMARY KEY(request, draw, attempt)) WITHOUT ROWID;
 CREATE TABLE possibly_billed(
@@ -34,6 +34,8 @@ CREATE TRIGGER answer_added AFTER INSERT ON answers BEGIN UPDATE ledger SET spen
 CREATE TRIGGER answer_removed AFTER DELETE ON answers BEGIN UPDATE ledger SET spent = spent - OLD.picodollars; END;
 CREATE TRIGGER claim_added AFTER INSERT ON claims BEGIN UPDATE ledger SET set_aside = set_aside + NEW.picodollars; END;
 CREATE TRIGGER claim_ended AFTER DELETE ON claims BEGIN UPDATE ledger SET set_aside = set_aside - OLD.picodollars; END;
+CREATE TRIGGER claim_changed AFTER UPDATE OF picodollars ON claims
+  BEGIN UPDATE ledger SET set_aside = set_aside + NEW.picodollars - OLD.picodollars; END;
 CREATE TRIGGER billed_added AFTER INSERT ON possibly_billed BEGIN UPDATE ledger SET billed = billed + NEW.picodollars; END;
 CREATE TRIGGER billed_removed AFTER DELETE ON possibly_billed BEGIN UPDATE ledger SET billed = billed - OLD.picodollars; END;
 )";

@@ -48,9 +48,10 @@ class AnswerStore::State {
   Statement find_answer{db, "SELECT id, state, source FROM answers WHERE request = ? AND draw = ? AND attempt = ?"};
   Statement find_claim{db, "SELECT owner FROM claims WHERE request = ? AND draw = ? AND attempt = ?"};
   Statement committed{db, "SELECT spent + set_aside + billed FROM ledger"};
-  Statement add_claim{db, "INSERT INTO claims(request, draw, attempt, task, key, picodollars, owner, sent, at) VALUES(?, ?, ?, ?, ?, ?, ?, 0, ?)"};
-  Statement mark_sent{db, "UPDATE claims SET sent = ? WHERE request = ? AND draw = ? AND attempt = ? AND owner = ?"};
-  Statement own_claim{db, "SELECT sent, task, key, picodollars FROM claims WHERE request = ? AND draw = ? AND attempt = ? AND owner = ?"};
+  Statement add_claim{db, "INSERT INTO claims(request, draw, attempt, task, key, price, picodollars, owner, sent, at) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, 0, ?8)"};
+  Statement mark_sent{db, "UPDATE claims SET sent = 1, picodollars = price WHERE request = ? AND draw = ? AND attempt = ? AND owner = ?"};
+  Statement mark_billed{db, "UPDATE claims SET sent = 0, picodollars = 0 WHERE request = ? AND draw = ? AND attempt = ? AND owner = ?"};
+  Statement own_claim{db, "SELECT task, key, price FROM claims WHERE request = ? AND draw = ? AND attempt = ? AND owner = ?"};
   Statement end_claim{db, "DELETE FROM claims WHERE request = ? AND draw = ? AND attempt = ? AND owner = ?"};
   Statement sent_by{db, "SELECT request, draw, attempt, task, key, picodollars FROM claims WHERE owner = ? AND sent = 1"};
   Statement end_all{db, "DELETE FROM claims WHERE owner = ?"};

@@ -181,7 +181,7 @@ Claim AnswerStore::claim(const std::string& request, std::int64_t draw, std::int
 void AnswerStore::sending(const std::string& request, std::int64_t draw, std::int64_t attempt) {
   State& s = *state_;
   WriteTransaction transaction(s.db);
-  if (s.mark_sent.start().bind(std::int64_t{1}).bind(request).bind(draw).bind(attempt).bind(s.owner->id()).run(); s.db.changed_rows() == 0) s.lost(request);
+  if (s.mark_sent.start().bind(request).bind(draw).bind(attempt).bind(s.owner->id()).run(); s.db.changed_rows() == 0) s.lost(request);
   transaction.commit();
 }
 
@@ -189,10 +189,11 @@ void AnswerStore::possibly_billed(const std::string& request, std::int64_t draw,
   State& s = *state_;
   WriteTransaction transaction(s.db);
   if (!s.own_claim.start().bind(request).bind(draw).bind(attempt).bind(s.owner->id()).step()) s.lost(request);
-  const PossiblyBilled billed{request, draw, attempt, s.own_claim.text(1), s.own_claim.text(2), why, dollars(s.own_claim.integer(3)), now()};
+  const PossiblyBilled billed{request, draw, attempt, s.own_claim.text(0), s.own_claim.text(1), why, dollars(s.own_claim.integer(2)), now()};
   s.own_claim.reset();
   s.add_billed(billed);
-  s.mark_sent.start().bind(std::int64_t{0}).bind(request).bind(draw).bind(attempt).bind(s.owner->id()).run();  // until the next try leaves
+  // The money that was set aside is gone, for all we know. The next try, when there is one, sets its own aside as it leaves.
+  s.mark_billed.start().bind(request).bind(draw).bind(attempt).bind(s.owner->id()).run();
   transaction.commit();
 }
 
@@ -248,13 +249,14 @@ std::vector<PossiblyBilled> AnswerStore::possibly_billed() const {
 
 StoreTotals AnswerStore::totals() const {
   StoreTotals t;
-  Statement row(state_->db, "SELECT state, source LIKE 'import: %', count(*), sum(prompt_tokens), sum(completion_tokens) FROM answers GROUP BY 1, 2");
+  Statement row(state_->db, "SELECT state, source LIKE 'import: %', count(*), total(prompt_tokens), total(completion_tokens) "
+                           "FROM answers GROUP BY 1, 2");
   for (row.start(); row.step();) {
     const std::int64_t count = row.integer(2);
     t.answers += count;
     if (row.integer(1) != 0) t.imported += count;
-    t.prompt_tokens += row.integer(3);
-    t.completion_tokens += row.integer(4);
+    t.prompt_tokens += std::llround(std::min(row.real(3), 1e18));
+    t.completion_tokens += std::llround(std::min(row.real(4), 1e18));
     switch (state_of(row.text(0)).value_or(StoredAnswer::State::kAccepted)) {
       case StoredAnswer::State::kAccepted: t.accepted += count; break;
       case StoredAnswer::State::kRepaired: t.repaired += count; break;

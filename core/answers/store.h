@@ -83,13 +83,17 @@ class AnswerStore {
               double price, double budget);
   /// The bytes are about to leave: from now on a kill makes it possibly billed.
   void sending(const std::string& request, std::int64_t draw, std::int64_t attempt);
-  /// A try ran into a time-out or a cut connection after it was sent.
+  /// A try ran into a time-out or a cut connection after it was sent: what was set aside for it counts as billed from now on. The claim
+  /// stays; another sending() sets its price aside anew, and does not look at the budget.
   void possibly_billed(const std::string& request, std::int64_t draw, std::int64_t attempt, const std::string& why);
-  /// Records the outcome and ends the claim, in one transaction.
+  /// Records the outcome and ends the claim, in one transaction. The first answer to an attempt stays: a second one is possibly billed
+  /// ("answered twice"). Only a giving up is replaced, and an import by another of the same file name.
   void put(const StoredAnswer& answer);
-  /// Ends a claim without an outcome: nothing was sent, or the run stops.
+  /// Ends a claim without an outcome: nothing was sent, or what was sent is with the possibly billed ones. Closing the store does this for
+  /// all claims, and takes those that were sent for possibly billed ("stopped").
   void release(const std::string& request, std::int64_t draw, std::int64_t attempt);
 
+  /// In order of task, key, draw, attempt. `visit` may read this store, and must not write to it.
   void each(const AnswerFilter& filter, const std::function<void(const StoredAnswer&)>& visit) const;
   std::vector<PossiblyBilled> possibly_billed() const;
   StoreTotals totals() const;
