@@ -167,7 +167,9 @@ void Asker::plan() {
       figures_.wanted += prompt.draws;
       if (covered_by_imports(prompt) || setup_.answers.imports == "only") return;
       for (std::int64_t draw = 0; draw < prompt.draws; ++draw) {
-        const Found found = look(prompt, digest128(chat_body(setup_.endpoint, chat(prompt, draw))), draw);
+        const std::string request = digest128(chat_body(setup_.endpoint, chat(prompt, draw)));
+        figures_.questions = digest(figures_.questions + request);
+        const Found found = look(prompt, request, draw);
         if (found.accepted || found.next < 0) continue;
         ++figures_.missing;
         missing_price_ += price(prompt);

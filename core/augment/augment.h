@@ -58,6 +58,7 @@ struct AugmentFigures {
   GuardedAnswers::Figures guard;
   std::map<std::string, GuardedAnswers::Leaks> leaks;           ///< by split; where prompts showed clicks
   bool leaky = false;                                           ///< answers that saw too much were handed on (allow_leak)
+  std::string questions;                ///< digest of all requests in their order: prompt files, model, sampling, texts
   std::map<std::string, std::int64_t> models;                   ///< covered answers by the model that gave them
 
   double coverage() const { return wanted > 0 ? static_cast<double>(covered) / static_cast<double>(wanted) : 1; }

@@ -59,7 +59,7 @@ nlohmann::ordered_json augment_record(const std::vector<AugmentFigures>& figures
   nlohmann::ordered_json steps = nlohmann::ordered_json::array();
   for (const AugmentFigures& f : figures) {
     nlohmann::ordered_json step = {
-        {"name", f.name}, {"component", f.component}, {"prompts", f.prompts}, {"wanted", f.wanted}, {"missing", f.missing}, {"covered", f.covered},
+        {"name", f.name}, {"component", f.component}, {"prompts", f.prompts}, {"questions_digest", f.questions}, {"wanted", f.wanted}, {"missing", f.missing}, {"covered", f.covered},
         {"coverage", f.coverage()}, {"repaired", f.repaired}, {"imported", f.imported}, {"models", f.models}, {"asked", f.asked},
         {"answered", f.answered}, {"retried", f.retried}, {"possibly_billed", f.possibly_billed}, {"prompt_tokens", f.prompt_tokens},
         {"completion_tokens", f.completion_tokens}, {"cost_usd", f.cost}, {"seconds", f.seconds}, {"rejects", f.rejects}, {"faults", f.faults},

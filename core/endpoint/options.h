@@ -31,8 +31,8 @@ struct EndpointOptions {
     f.real("timeout_s", timeout_s).range(0.01, 3600).unit("s").doc("of a whole request; what ran into it may have been billed");
     f.real("first_wait_s", first_wait_s).range(0, 3600).unit("s").doc("before the second try; doubled for each further one, with jitter. Retry-After has precedence");
     f.real("longest_wait_s", longest_wait_s).range(0, 86400).unit("s").doc("between two tries");
-    f.real("input_price", input_price).at_least(0).unit("USD per million tokens").doc("of prompts");
-    f.real("output_price", output_price).at_least(0).unit("USD per million tokens").doc("of answers");
+    f.real("input_price", input_price).at_least(0).unit("USD per million tokens").doc("of prompts").demo(0.0);
+    f.real("output_price", output_price).at_least(0).unit("USD per million tokens").doc("of answers").demo(0.0);
     f.real("budget", budget).at_least(0).unit("USD").doc("that all answers of one store may cost; before a request its highest price is set aside. 0 = no limit");
   }
 };

@@ -328,10 +328,11 @@ class Page {
     for (const Json& step : augment.value("steps", Json::array())) {
       std::int64_t rejected = 0;
       const auto count = [&](const char* key) { return cell(human_count(step.value(key, std::int64_t{0}))); };
-      for (const auto& [reason, n] : step.value("rejects", Json::object()).items()) {
+      const Json reasons = step.value("rejects", Json::object()), examples = step.value("examples", Json::object());
+      for (const auto& [reason, n] : reasons.items()) {
         rejected += n.get<std::int64_t>();
-        std::string example;
-        if (const auto found = step["examples"].find(reason); found != step["examples"].end() && !found->empty()) example = found->front().get<std::string>();
+        const Json some = examples.value(reason, Json::array());
+        const std::string example = some.empty() ? "" : some.front().get<std::string>();
         rejects += "<tr>" + cell(text_of(step, "name")) + cell(human_count(n.get<std::int64_t>())) + cell(reason) + cell(example) + "</tr>\n";
       }
       const Json guard = step.value("leak_guard", Json::object());
