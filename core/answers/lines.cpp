@@ -1,7 +1,11 @@
 // The store as JSON lines: for other programs, for a copy that grows well in version control, and from one store into another.
 #include <fstream>
+#include <functional>
+#include <memory>
+#include <optional>
 #include <system_error>
 
+#include <sqlite3.h>
 #include <unistd.h>
 
 #include "answers/state.h"
@@ -23,6 +27,12 @@ struct PartFile {
     std::error_code ignored;
     fs::remove(file, ignored);
   }
+};
+
+// Ends a reader's view of one moment.
+struct ReadTransaction {
+  Database& db;
+  ~ReadTransaction() { sqlite3_exec(db.handle(), "ROLLBACK", nullptr, nullptr, nullptr); }
 };
 
 using Visit = std::function<void(const StoredAnswer&)>;
@@ -55,19 +65,23 @@ void read_lines(const fs::path& file, const Visit& visit) {
 
 void AnswerStore::export_lines(const fs::path& file) const {
   const PartFile part{file.string() + ".part" + std::to_string(::getpid())};
-  {
-    GrowingFile out(part.file, 0);
-    // One moment of the store, whatever others write meanwhile.
-    state_->db.run("BEGIN");
+  state_->db.run("BEGIN");  // one moment of the store, whatever others write meanwhile
+  const ReadTransaction transaction{state_->db};
+  const auto writing = [&](const auto& work) {
     try {
-      each({}, [&](const StoredAnswer& answer) { out.append(compact(answer_json(answer)) + "\n"); });
-    } catch (...) {
-      state_->db.run("ROLLBACK");
-      throw;
+      work();
+    } catch (const Error& e) {  // of the file under its temporary name
+      throw Error(e.kind(), e.message(), "check the path and its permissions, or make room; nothing was left in its place", display_path(file));
     }
-    state_->db.run("COMMIT");
-    out.sync();
-  }
+  };
+  std::optional<GrowingFile> out;
+  writing([&] { out.emplace(part.file, 0); });
+  each({}, [&](const StoredAnswer& answer) {
+    const std::string line = compact(answer_json(answer)) + "\n";
+    writing([&] { out->append(line); });
+  });
+  writing([&] { out->sync(); });
+  out.reset();
   std::error_code code;
   fs::rename(part.file, file, code);
   if (code) throw Error(ErrorKind::kRun, "cannot be written: " + code.message(), "check the path and its permissions", display_path(file));

@@ -61,7 +61,8 @@ struct AnswerFilter {
   std::int64_t limit = 0;                       ///< 0 = all
 };
 
-/// Thread-safe: no; one object a thread.
+/// Thread-safe: no; one object a thread. While one is open, nothing else in this process may open and close the file (a copy, a digest):
+/// POSIX would drop SQLite's locks on it.
 class AnswerStore {
  public:
   /// Opens or makes the file. What processes that are gone had sent is moved to the possibly billed ones, what they had only set aside

@@ -119,7 +119,6 @@ void ls(LsFlags& flags, Context& context) {
     return;
   }
   const StoreTotals totals = store.totals();
-  print_totals(context.out, file, totals, store.possibly_billed());
   struct Row { std::string task, key, draw, state, tokens, source, text; };
   std::vector<Row> rows;
   std::array<std::size_t, 6> width{4, 3, 4, 5, 6, 6};
@@ -130,6 +129,7 @@ void ls(LsFlags& flags, Context& context) {
     for (std::size_t i = 0; i < cells.size(); ++i) width[i] = std::max(width[i], utf8_length(*cells[i]));
     rows.push_back(std::move(row));
   });
+  print_totals(context.out, file, totals, store.possibly_billed());
   const auto print = [&](const Row& r) {
     const std::array<const std::string*, 6> cells{&r.task, &r.key, &r.draw, &r.state, &r.tokens, &r.source};
     for (std::size_t i = 0; i < cells.size(); ++i) context.out << padded(*cells[i], width[i]) << "  ";

@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <array>
 #include <chrono>
 #include <fstream>
 #include <map>
@@ -105,6 +106,50 @@ TEST_CASE("kill -9 at any moment: no answer is lost, what was sent is possibly b
     for (int n = 0; n < 6; ++n) store.release(request_of(begin + n), 0, 0);
     CHECK(lock_files(file).size() == 1);  // ours
   }
+}
+
+TEST_CASE("kill -9 while the file is made: the next one finds a store, or makes it", "[fault]") {
+  std::mt19937 random(11);
+  for (int round = 0; round < 40; ++round) {
+    const TempFolder temp;
+    const fs::path file = temp.path / "answers.db";
+    const pid_t child = in_child([&] {
+      AnswerStore store = AnswerStore::open(file);
+      for (int n = 0;; ++n) claim_of(store, n);
+      return 0;
+    });
+    std::this_thread::sleep_for(std::chrono::microseconds(random() % 20000));
+    ::kill(child, SIGKILL);
+    status_of(child);
+    AnswerStore store = AnswerStore::open(file);
+    answer_through(store, 1);
+    CHECK(store.totals().answers == 1);
+    CHECK(store.totals().set_aside == 0);
+    CHECK(store.verify() == std::vector<std::string>{});
+  }
+}
+
+TEST_CASE("threads with a store each share claims and budget as processes do", "[unit]") {
+  const TempFolder temp;
+  constexpr int kThreads = 4, kRequests = 100;
+  std::vector<std::thread> threads;
+  std::array<int, kThreads> taken{};
+  for (int t = 0; t < kThreads; ++t)
+    threads.emplace_back([&, t] {
+      AnswerStore store = AnswerStore::open(temp.path / "answers.db");
+      for (int n = 0; n < kRequests; ++n) {
+        if (claim_of(store, n, 0.01, 0.5) != Claim::kTaken) continue;
+        ++taken[static_cast<std::size_t>(t)];
+        store.sending(request_of(n), 0, 0);
+        store.put(answer_of(n, 0.01));
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+  CHECK(taken[0] + taken[1] + taken[2] + taken[3] == 50);
+  const AnswerStore store = AnswerStore::open(temp.path / "answers.db");
+  CHECK(store.totals().cost == 0.5);
+  CHECK(store.possibly_billed().empty());
+  CHECK(store.verify().empty());
 }
 
 TEST_CASE("a claim of a process that was killed is free for one that lives on, without opening anew", "[fault]") {
