@@ -18,13 +18,13 @@ const std::vector<std::string> kShown = {"title", "abstract", "category", "subca
 
 struct SummarizerOptions {
   std::string kind = "news", prompt, into;
-  std::int64_t longest = 60, shown_words = 300, answer_tokens = 160;
+  std::int64_t longest = 0, shown_words = 300, answer_tokens = 200;
 
   void describe(Fields& f) {
     f.choice("kind", kind, {"news", "book"}).doc("what the items are: decides prompt and into where they are not set");
     f.text("prompt", prompt).doc("a prompt file, or the name of one in prompts/ (docs/prompts.md); \"\" = news_summary or book_description");
     f.text("into", into).doc("the item attribute that receives the text; \"\" = title (news: replaced) or description (book)");
-    f.integer("longest", longest).range(1, 2000).unit("words").doc("longer answers are rejected");
+    f.integer("longest", longest).range(0, 2000).unit("words").doc("longer answers are rejected; 0 = 60 for news, 120 for books");
     f.integer("shown_words", shown_words).range(1, 100000).unit("words").doc("first words of each attribute that the prompt shows");
     f.integer("answer_tokens", answer_tokens).range(8, 100000).unit("tokens").doc("of one answer, at most");
   }
@@ -77,8 +77,8 @@ class Summarizer final : public Augmenter {
     if (repeats_question(answer)) return reject("repeats the question");
     const std::size_t words = split_words(line).size();
     if (words == 0) return reject("empty");
-    if (says_nothing(line, words)) return reject("says nothing");
-    if (words > static_cast<std::size_t>(o_.longest)) return reject("too long");
+    if (says_nothing(line, words) || (!is_news(o_) && is_given(line, prompt.user))) return reject("says nothing");
+    if (words > static_cast<std::size_t>(o_.longest > 0 ? o_.longest : is_news(o_) ? 60 : 120)) return reject("too long");
     // An imported answer comes without its prompt.
     if (!prompt.user.empty() && !same_script(line, prompt.user)) return reject("wrong script");
     parsed.accepted = true;
@@ -138,6 +138,17 @@ class Summarizer final : public Augmenter {
     for (const std::string& name : kShown) {
       const std::string tag = "[" + name + "]";
       if (tag != tag_ && answer.find(tag) != std::string_view::npos) return true;
+    }
+    return false;
+  }
+
+  // Whether a line of the question, without its tag, says the same: a description that is the title again.
+  static bool is_given(const std::string& line, std::string_view user) {
+    const std::vector<std::string> words = split_words(line);
+    while (!user.empty()) {
+      const std::size_t end = std::min(user.find('\n'), user.size()), tag = user.substr(0, end).find("] ");
+      if (split_words(user.substr(tag == std::string_view::npos ? 0 : tag + 2, end - (tag == std::string_view::npos ? 0 : tag + 2))) == words) return true;
+      user.remove_prefix(std::min(end + 1, user.size()));
     }
     return false;
   }

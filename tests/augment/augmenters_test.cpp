@@ -1,9 +1,11 @@
 // The augmenters that ask a language model, and their controls: what they ask, what they take for an answer, what becomes of the corpus.
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <set>
 
 #include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
 
 #include "mock_llm/server.h"
 #include "oncekit/augmenter.h"
@@ -221,13 +223,14 @@ TEST_CASE("answers to the summarizer are read tolerantly and held to their form"
                  {"[abstract] A storm.", {}, false, "repeats the question"},
                  {"[title] \xd0\xa8\xd1\x82\xd0\xbe\xd1\x80\xd0\xbc", {}, false, "wrong script"}});
   const auto books = make("gpt_summarizer", {{"kind", std::string("book")}});
-  prompt.user = "[book] Heaven";
+  prompt.user = "[book] Heaven and other tales";
   check_answers(*books, prompt,
                 {{"[description] A tale of the afterlife.", {{"text", {"A tale of the afterlife."}}}, false},
                  {"[description] A tale.\n\nOf the afterlife.", {{"text", {"A tale. Of the afterlife."}}}, true},
                  {"Description: A tale of the afterlife.", {{"text", {"A tale of the afterlife."}}}, true},
                  {"[description] Heaven is a book.", {}, false, "says nothing"},
                  {"[description] Heaven", {}, false, "says nothing"},
+                 {"[description] Heaven, and other Tales!", {}, false, "says nothing"},
                  {"[description] I'm sorry, but I don't have any information about this book.", {}, false, "declines"}});
   // Of an imported answer the prompt is not known.
   CHECK(books->parse(Prompt{}, "[description] \xd0\xa8\xd1\x82\xd0\xbe\xd1\x80\xd0\xbc \xd0\xb8 \xd0\xbc\xd0\xbe\xd1\x80\xd0\xb5 \xd0\xb8 \xd0\xbb\xd0\xb5\xd1\x81").accepted);
@@ -573,4 +576,50 @@ TEST_CASE("nearest items come from training alone", "[unit]") {
     const auto before = row(small().histories, i), after = row(out.histories, i);
     for (std::size_t c = before.size(); c < after.size(); ++c) CHECK(after[c] != 4);
   }
+}
+
+TEST_CASE("the answers released with ONCE are read", "[unit]") {
+  const std::filesystem::path logs = std::filesystem::path(ONCEKIT_TREE) / "../shared/data/books/once_logs";
+  if (!std::filesystem::exists(logs)) {
+    WARN("skipped: no released answers at " << logs);
+    return;
+  }
+  const Options book = {{"kind", std::string("book")}};
+  struct Count { int all = 0, accepted = 0; std::map<std::string, int> reasons; };
+  const auto read = [&](const char* augmenter, const char* file, const std::function<std::string(const std::string&)>& answer_of) {
+    const auto reader = make(augmenter, book);
+    Count count;
+    std::ifstream in(logs / file);
+    for (std::string line; std::getline(in, line);) {
+      const std::string answer = answer_of(line);
+      if (answer.empty()) continue;
+      const Parsed got = reader->parse(Prompt{}, answer);
+      ++count.all;
+      count.accepted += got.accepted;
+      if (!got.accepted) ++count.reasons[got.reject_reason];
+    }
+    return count;
+  };
+  const auto json = [](const char* member) {
+    return [member](const std::string& line) {
+      const auto value = nlohmann::json::parse(line).at(member);
+      return value.is_string() ? value.get<std::string>() : nlohmann::json{{"interests", value}}.dump();
+    };
+  };
+  const Count profiles = read("gpt_profiler", "user_profiler.log", json("interest"));
+  CHECK(profiles.all == 11601);
+  CHECK(profiles.accepted == 11600);  // one user has none
+  for (const char* file : {"generator_v1.log", "generator_v2.log"}) {
+    const Count items = read("gpt_generator", file, json("book"));
+    CHECK(items.all == 1130);
+    CHECK(items.accepted == items.all);
+  }
+  // Lines of the log, those that were asked again included; "is a book." is what the release asked again for, too.
+  const Count descriptions = read("gpt_summarizer", "book_summarizer.log", [](const std::string& line) { return line.substr(std::min(line.find('\t') + 1, line.size())); });
+  CHECK(descriptions.all > 17000);
+  CHECK(descriptions.accepted > 16000);
+  CHECK(descriptions.reasons.at("says nothing") > 1000);
+  CHECK(descriptions.reasons.at("declines") >= 38);
+  CHECK(descriptions.reasons.at("too long") < 300);
+  CHECK(descriptions.reasons.size() <= 4);
 }
