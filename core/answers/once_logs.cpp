@@ -198,8 +198,11 @@ OnceLogCounts import_once_log(AnswerStore& store, const OnceLog& log) {
   OnceLogCounts counts;
   const std::vector<Record> records = LogReader(log.file, counts).read();
   std::unordered_map<std::string, std::string> users;
+  const bool numbered = std::any_of(records.begin(), records.end(), [](const Record& r) { return r.row_number; });
+  if (!log.users.empty() && !numbered)
+    throw Error(ErrorKind::kUsage, "this log is about items: its ids are the items' own", "leave --users out", display_path(log.file));
   if (!log.users.empty()) users = read_users(log.users);
-  else if (std::any_of(records.begin(), records.end(), [](const Record& r) { return r.row_number; }))
+  else if (numbered)
     throw Error(ErrorKind::kUsage, "the log numbers its users by rows of the release's user table; which users they are is not in it",
                 "name a file that tells, with --users FILE: row number, tab, user id on each line; or one user id a line", display_path(log.file));
 

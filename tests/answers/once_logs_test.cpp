@@ -142,6 +142,7 @@ TEST_CASE("logs and users files that cannot be used say why", "[errors]") {
   CHECK_THAT(message("no tab here\nnor here\n", {}, ErrorKind::kData), Catch::Contains("x.log:1") && Catch::Contains("no tab"));
   CHECK_THAT(message("two words\tx\n", {}, ErrorKind::kData), Catch::Contains("no id before the tab"));
   CHECK_THAT(message("{\"uid\": 1, \"interest\": []}\n", {}, ErrorKind::kUsage), Catch::Contains("--users"));
+  CHECK_THAT(message("b1\t[description] A book.\n", users, ErrorKind::kUsage), Catch::Contains("leave --users out"));
   CHECK_THAT(message("{\"uid\": 7, \"interest\": []}\n", users, ErrorKind::kData), Catch::Contains("knows none of the 1 users"));
   const std::string log = "{\"uid\": 1, \"interest\": []}\n";
   for (const auto& [content, expected] : {std::pair{"1\tu\n1\tv\n", "users.tsv:2: row 1 again"}, {"1\tu\nx\tv\n", "users.tsv:2: expected a row number"},
