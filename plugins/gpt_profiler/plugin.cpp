@@ -15,7 +15,8 @@ namespace {
 // MIND's 18 categories and politics: the paper names its 19 topics only by number.
 const std::vector<std::string> kTopics = {"autos",  "entertainment", "finance", "foodanddrink", "games",        "health",   "kids",   "lifestyle", "middleeast", "movies",
                                           "music",  "news",          "northamerica", "politics", "sports",      "travel",   "tv",     "video",     "weather"};
-const std::vector<std::string> kRegions = {"Alabama", "Alaska", "Arizona", "Arkansas", "California", "Colorado", "Connecticut", "Delaware", "Florida", "Georgia", "Hawaii", "Idaho",
+// What the word "us-states" in the list of regions stands for.
+const std::vector<std::string> kStates = {"Alabama", "Alaska", "Arizona", "Arkansas", "California", "Colorado", "Connecticut", "Delaware", "Florida", "Georgia", "Hawaii", "Idaho",
     "Illinois", "Indiana", "Iowa", "Kansas", "Kentucky", "Louisiana", "Maine", "Maryland", "Massachusetts", "Michigan", "Minnesota", "Mississippi", "Missouri", "Montana", "Nebraska",
     "Nevada", "New Hampshire", "New Jersey", "New Mexico", "New York", "North Carolina", "North Dakota", "Ohio", "Oklahoma", "Oregon", "Pennsylvania", "Rhode Island", "South Carolina",
     "South Dakota", "Tennessee", "Texas", "Utah", "Vermont", "Virginia", "Washington", "West Virginia", "Wisconsin", "Wyoming"};
@@ -29,7 +30,7 @@ std::string joined(const std::vector<std::string>& names) {
 
 struct ProfilerOptions {
   std::string kind = "news", prompt;
-  std::vector<std::string> topics = kTopics, regions = kRegions;
+  std::vector<std::string> topics = kTopics, regions = {"us-states"};
   std::int64_t most = 5, min_count = 2, history_tokens = 3000, click_words = 50, answer_tokens = 128;
   ClickRange clicks;
   bool use_in_model = true;
@@ -38,7 +39,7 @@ struct ProfilerOptions {
     f.choice("kind", kind, {"news", "book"}).doc("news: topics and regions out of the lists; book: interests in the model's own words");
     f.text("prompt", prompt).doc("a prompt file, or the name of one in prompts/ (docs/prompts.md); \"\" = news_profile or book_profile");
     f.list("topics", topics).doc("news: what may be named; other words are dropped").cite("MIND's categories and politics; Liu et al. 2024 name 19 topics by number alone").demo(kToyTopics);
-    f.list("regions", regions).doc("news: likewise; [] = regions are not asked for").cite("the states of the USA, as in the code released with Liu et al. 2024");
+    f.list("regions", regions).doc("news: likewise; \"us-states\" stands for all 50; [] = regions are not asked for").cite("as in the code released with Liu et al. 2024");
     f.integer("most", most).range(1, 50).doc("interests of a user, and regions").cite("Liu et al. 2024, section 4.2");
     f.integer("min_count", min_count).at_least(1).unit("users").doc("book: interests of fewer users are dropped");
     clicks.describe(f);
@@ -53,8 +54,13 @@ struct ProfilerOptions {
   }
   Limits limits() const {
     Limits limits;
-    if (kind == "news") limits = {topics, regions, most, 3};
     limits.most = most;
+    if (kind != "news") return limits;
+    limits.topics = topics;
+    for (const std::string& region : regions) {
+      if (region == "us-states") limits.regions.insert(limits.regions.end(), kStates.begin(), kStates.end());
+      else limits.regions.push_back(region);
+    }
     return limits;
   }
 };

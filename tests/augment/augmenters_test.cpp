@@ -275,6 +275,8 @@ TEST_CASE("the profiler asks about each history of a user, within its limits", "
   CHECK(prompts[2].user == "1. (weather) Storm hits coast\n2. (sports) Cup final tonight\n3. (weather) Storm hits coast\n4. (sports) Cup final lost\n5. A quiet day");
   CHECK_THAT(prompts[2].system, Catch::Contains("\nTopics: sports, weather.\n"));
   CHECK_THAT(prompts[2].system, Catch::Contains("Wyoming"));
+  const auto other = asked(*make("gpt_profiler", {{"regions", std::vector<std::string>{"Ontario", "us-states"}}}), corpus);
+  CHECK_THAT(other[2].system, Catch::Contains(": Ontario, Alabama, ") && Catch::Contains("Wyoming"));
   const auto without = asked(*make("gpt_profiler", {{"regions", std::vector<std::string>{}}}), corpus);
   CHECK_THAT(without[2].system, !Catch::Contains("Wyoming"));
 }
