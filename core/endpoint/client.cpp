@@ -113,7 +113,7 @@ class ChatClient::State {
       start();
       drive();
       if (popped_ > ticket) return;
-      wait();
+      if (!start()) wait();
     }
   }
 
@@ -127,7 +127,7 @@ class ChatClient::State {
       start();
       drive();
       if (under_way() == 0) return;
-      wait();
+      if (!start()) wait();
     }
   }
 
@@ -160,19 +160,20 @@ class ChatClient::State {
     return made;
   }
 
-  // Fills the room there is: first what is due for another try, then new ones.
-  void start() {
+  // Fills the room there is: first what is due for another try, then new ones. Whether anything began.
+  bool start() {
+    bool began = false;
     blocked_s_ = 0;
     while (static_cast<std::int64_t>(active_.size()) < options_.in_flight) {
-      if (unusable_) return;
+      if (unusable_) break;
       const double now = now_s();
       const bool again = !waiting_.empty() && waiting_.begin()->first <= now;
-      if (!again && (fresh_.empty() || static_cast<std::int64_t>(waiting_.size()) >= kWaitingRounds * options_.in_flight)) return;
+      if (!again && (fresh_.empty() || static_cast<std::int64_t>(waiting_.size()) >= kWaitingRounds * options_.in_flight)) break;
       const Job& next = again ? *waiting_.begin()->second : *fresh_.front();
       const auto tokens = static_cast<double>(next.prompt_bound + next.max_tokens);
       if (const double hold = std::max(requests_.wait_s(1, now), tokens_.wait_s(tokens, now)); hold > 0) {
         blocked_s_ = hold;
-        return;
+        break;
       }
       requests_.take(1, now);
       tokens_.take(tokens, now);
@@ -193,7 +194,9 @@ class ChatClient::State {
       if (const CURLMcode code = ::curl_multi_add_handle(multi_, transfer->handle()); code != CURLM_OK) throw broken(code);
       Transfer* const place = transfer.get();
       active_.emplace(place, std::move(transfer));
+      began = true;
     }
+    return began;
   }
 
   // Moves all that can move without waiting, and hands out what has ended.
@@ -242,6 +245,7 @@ class ChatClient::State {
     ::curl_easy_getinfo(transfer.handle(), CURLINFO_HTTP_CONNECTCODE, &connect_status);
     ::curl_easy_getinfo(transfer.handle(), CURLINFO_TOTAL_TIME_T, &microseconds);
     const std::exception_ptr thrown = transfer.failure;
+    if (result == CURLE_OK && !transfer.headed()) result = CURLE_PARTIAL_FILE;
     Verdict verdict = result == CURLE_OK ? judge(status, transfer.answer()) : judge_failure(result, transfer.begun(), connect_status, transfer.words());
     const std::optional<double> asked = pause_asked_for(transfer);
     const bool whole = transfer.whole();

@@ -128,6 +128,7 @@ Transfer::~Transfer() { ::curl_easy_cleanup(easy_); }
 void Transfer::begin(std::unique_ptr<Job> job) {
   job_ = std::move(job);
   sent_ = header_bytes_ = 0;
+  headed_ = false;
   answer_.clear();
   retry_after_.clear();
   retry_after_ms_.clear();
@@ -174,6 +175,7 @@ std::size_t Transfer::on_header(char* from, std::size_t size, std::size_t count,
   const std::string_view line(from, size * count);
   t.header_bytes_ += line.size();
   if (t.header_bytes_ > kMostHeaders) return 0;
+  if (line == "\r\n" || line == "\n") t.headed_ = true;
   const auto value_of = [&](std::string_view name) -> std::string_view {
     if (line.size() <= name.size() || line[name.size()] != ':') return {};
     for (std::size_t i = 0; i < name.size(); ++i) {
@@ -183,7 +185,7 @@ std::size_t Transfer::on_header(char* from, std::size_t size, std::size_t count,
     return line.substr(name.size() + 1);
   };
   try {
-    if (line.starts_with("HTTP/")) t.retry_after_.clear(), t.retry_after_ms_.clear(), t.date_.clear();  // a provisional answer came before
+    if (line.starts_with("HTTP/")) t.headed_ = false, t.retry_after_.clear(), t.retry_after_ms_.clear(), t.date_.clear();  // a provisional answer came before
     for (const auto& [name, where] : {std::pair<std::string_view, std::string*>{"retry-after", &t.retry_after_}, {"retry-after-ms", &t.retry_after_ms_}, {"date", &t.date_}})
       if (const std::string_view value = value_of(name); !value.empty()) *where = std::string(value);
   } catch (const std::bad_alloc&) {

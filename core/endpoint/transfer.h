@@ -49,6 +49,8 @@ class Transfer {
   Job& job() noexcept { return *job_; }
   bool begun() const noexcept { return sent_ > 0; }
   bool whole() const noexcept { return job_ && sent_ == job_->body.size(); }
+  /// The blank line behind an answer's headers was seen: libcurl takes a connection that ends before it for the end of an answer.
+  bool headed() const noexcept { return headed_; }
   const std::string& answer() const noexcept { return answer_; }
   const std::string& retry_after() const noexcept { return retry_after_; }
   const std::string& retry_after_ms() const noexcept { return retry_after_ms_; }
@@ -65,6 +67,7 @@ class Transfer {
   std::function<void(const Job&)> sending_;
   std::unique_ptr<Job> job_;
   std::size_t sent_ = 0, header_bytes_ = 0;
+  bool headed_ = false;
   std::string answer_, retry_after_, retry_after_ms_, date_;
   std::array<char, CURL_ERROR_SIZE> words_{};
 };
