@@ -90,8 +90,7 @@ Files Files::find(const fs::path& root, const std::string& genre) {
   }
   Files files;
   files.interactions = file("goodreads_interactions", which);
-  if (which == "all" && !files.interactions) files.interactions = file("goodreads_interactions", "dedup");
-  const bool whole = which.empty() || which == "dedup" || which == "all";
+  const bool whole = which.empty() || which == "dedup";
   files.books = whole ? std::nullopt : file("goodreads_books", which);
   if (!files.books) files.books = file("goodreads_books", "");  // the whole catalogue holds every genre
   files.works = file("goodreads_book_works", "");
@@ -107,7 +106,7 @@ void Files::require(const Options& options, const fs::path& root) const {
     if (!file) problems.add("has no " + name + why, kReadme, shown(root));
   };
   const bool original = options.title == "original_title";
-  const std::string genre = options.genre.empty() ? "" : options.genre;
+  const std::string& genre = options.genre;
   need(interactions, "goodreads_interactions_" + (genre.empty() ? "dedup" : genre) + ".json.gz", genre.empty() ? " (nor one of a genre)" : "");
   if (!original || options.wants("description") || options.wants("authors"))
     need(books, "goodreads_books" + (genre.empty() || genre == "dedup" ? "" : "_" + genre) + ".json.gz", " (nor .json)");

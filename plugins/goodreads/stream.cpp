@@ -174,7 +174,7 @@ std::int64_t read_blocks(const fs::path& file, std::string_view stage, double sh
     while (n < kBlocks && in.next(blocks[n])) ++n;
     return n;
   };
-  std::int64_t lines = 0, bad = 0, blank = 0;
+  std::int64_t lines = 0, bad = 0;
   std::vector<std::pair<std::int64_t, std::string>> first_bad;
   const auto where = [&](std::int64_t line) { return shown(file) + ":" + std::to_string(line + 1); };
   const auto refuse = [&] {
@@ -199,7 +199,7 @@ std::int64_t read_blocks(const fs::path& file, std::string_view stage, double sh
       for (const BlockReport::Bad& b : block.bad)
         if (first_bad.size() < kShownBad) first_bad.emplace_back(lines + b.line, b.what);
       bad += block.bad_lines;
-      blank += block.blank;
+      if (block.blank > 0) tally.add("blank lines, skipped", block.blank, where(lines + block.first_blank));
       merge(i, lines);
       lines += block.lines;
     }
@@ -211,7 +211,6 @@ std::int64_t read_blocks(const fs::path& file, std::string_view stage, double sh
   }
   if (bad > 0 && static_cast<double>(bad) > share * static_cast<double>(lines)) refuse();
   if (bad > 0) tally.add("malformed lines, skipped", bad, where(first_bad.front().first));
-  tally.add("blank lines, skipped", blank, shown(file));
   return lines;
 }
 

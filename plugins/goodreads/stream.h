@@ -24,7 +24,7 @@ struct BlockReport {
     std::int64_t line;
     std::string what;
   };
-  std::int64_t lines = 0, blank = 0, bad_lines = 0;
+  std::int64_t lines = 0, blank = 0, first_blank = 0, bad_lines = 0;
   std::vector<Bad> bad;  ///< the first few
   void add_bad(std::int64_t line, std::string what);
 };
@@ -75,8 +75,9 @@ void each_line(std::string_view block, BlockReport& report, const Line& line) {
     block.remove_prefix(end == std::string_view::npos ? block.size() : end + 1);
     while (!text.empty() && (text.back() == '\r' || text.back() == ' ')) text.remove_suffix(1);
     const std::int64_t number = report.lines++;
-    if (text.empty()) ++report.blank;
-    else if (const char* wrong = line(number, text)) report.add_bad(number, wrong);
+    if (text.empty() && report.blank++ == 0) report.first_blank = number;
+    if (text.empty()) continue;
+    if (const char* wrong = line(number, text)) report.add_bad(number, wrong);
   }
 }
 

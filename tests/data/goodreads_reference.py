@@ -2,21 +2,21 @@
 """The counts of dataset/goodreads, made a second time: slowly, with dictionaries and lists, from the description of the released scripts
 (docs/fidelity.md) and not from plugins/goodreads. Prints one JSON object.
 
-    goodreads_reference.py FOLDER [key=value ...]     keys: options of [dataset], e.g. unrated=negative order=released book_min=3
+    goodreads_reference.py FOLDER [key=value ...]     keys: options of [dataset], e.g. unrated=negative order=released book_min=3;
+                                                      sequences=FILE writes each reader's high ratings, a line a reader
 
 Random steps (history lengths, random books, removal down to a size) have no counts that two programs could share; what surrounds them
-has: readers, books and ratings after each filter, and each reader's high ratings in order ("sequences": 16 digits of a hash).
+has: readers, books and ratings after each filter, and each reader's high ratings in order.
 """
 import glob
 import gzip
-import hashlib
 import json
 import re
 import sys
 from datetime import datetime, timezone
 
 DEFAULTS = {"unrated": "drop", "order": "time", "title": "title", "untitled": "keep", "book_first_min": 5, "book_max": 10000, "book_min": 10,
-            "reader_cap": 100, "reader_min": 10}
+            "reader_cap": 100, "reader_min": 10, "sequences": ""}
 DATE = re.compile(r"^\S{3} [A-Z][a-z]{2} \d{1,2} \d{1,2}:\d{1,2}:\d{1,2} [+-]\d{4} \d{1,4}$")
 
 
@@ -142,7 +142,7 @@ def main():
 
     original = o["title"] == "original_title"
     catalogue = {}
-    for row in objects(folder, "goodreads_book_works" if original else "goodreads_books", out, "book"):
+    for row in objects(folder, "goodreads_book_works" if original else "goodreads_books*", out, "book"):
         book = row.get("best_book_id" if original else "book_id")
         if not book:
             out["malformed"] += 1
@@ -153,10 +153,10 @@ def main():
     readers = keep(readers, catalogue.keys(), None, o["reader_min"])
     readers = settle(readers, o["book_min"], o["reader_min"])
     sizes("last", readers, out)
-    digest = hashlib.sha256()
-    for user in sorted(readers):
-        digest.update((user + " " + " ".join(readers[user][0]) + "\n").encode())
-    out["sequences"] = digest.hexdigest()[:16]
+    if o["sequences"]:
+        with open(o["sequences"], "w", encoding="utf-8") as file:
+            for user in sorted(readers):
+                file.write(user + " " + " ".join(readers[user][0]) + "\n")
     print(json.dumps(out, indent=1))
 
 
