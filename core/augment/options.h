@@ -16,7 +16,7 @@ struct AnswersOptions {
     f.boolean("ask", ask).doc("false: use what the store has and ask nothing");
     f.integer("attempts", attempts).range(1, 20).doc("at one answer, before its rejects are taken for final");
     f.real("min_coverage", min_coverage).range(0, 1).doc("share of the wanted answers of each augmenter that must be there, else the run fails");
-    f.choice("imports", imports, {"use", "only", "ignore"}).doc("answers imported under this augmenter's name: in place of asking; alone; not at all");
+    f.choice("imports", imports, {"use", "only", "ignore"}).doc("answers imported under this augmenter's name: in place of asking; alone; not at all").demo(std::string("ignore"));
     f.choice("imports_saw", imports_saw, {"unknown", "history", "everything"})
         .doc("what the prompts of imported answers about users had shown: not known (then no sample may use them), the user's first history, or all "
              "his clicks, held-out ones included");
