@@ -134,6 +134,7 @@ TEST_CASE("A kept connection that the server has closed costs a counted try, not
   RawServer server([](const std::string&, int n) { return n % 2 == 0 ? Say{ok()} : Say{"", true}; });
   EndpointOptions options = quick(server.url());
   options.in_flight = 1;
+  options.tries = 100;
   Asked asked;
   ChatClient client(options, 1, asked.hooks());
   for (int i = 0; i < 20; ++i) client.submit(i, {"", "user", 50, 0});

@@ -35,10 +35,10 @@ struct TlsServer {
       ::_exit(127);
     }
     ::close(out[1]);
-    char text[16] = {};
-    REQUIRE(::read(out[0], text, sizeof text - 1) > 0);
+    std::string text;
+    for (char c = 0; c != '\n' && ::read(out[0], &c, 1) == 1;) text += c;
     ::close(out[0]);
-    port = std::atoi(text);
+    port = std::atoi(text.c_str());
     REQUIRE(port > 0);
   }
   ~TlsServer() {
