@@ -1,155 +1,17 @@
-// The augmenters that ask a language model, and their controls: what they ask, what they take for an answer, what becomes of the corpus.
-#include <algorithm>
+// The augmenters that ask a language model: what they ask, what they take for an answer, what becomes of the corpus.
 #include <filesystem>
 #include <fstream>
-#include <set>
+#include <functional>
 
-#include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
+#include "augment/augmenters.h"
 #include "mock_llm/server.h"
-#include "oncekit/augmenter.h"
-#include "oncekit/error.h"
 #include "oncekit/rng.h"
 #include "oncekit/test_kit.h"
-#include "oncekit/toy.h"
-#include "plugin/host.h"
 
 using namespace oncekit;
-
-namespace {
-
-using Options = std::map<std::string, OptionValue>;
-using Found = std::map<std::string, std::vector<std::string>>;
-
-PluginHost& host() {
-  static PluginHost host({});
-  return host;
-}
-
-std::unique_ptr<Augmenter> make(const std::string& name, const Options& given = {}) {
-  const ComponentSpec& spec = host().find("augmenter", name);
-  const auto options = spec.options();
-  Fields fields;
-  options->describe(fields);
-  for (const auto& [option, value] : given) {
-    REQUIRE(fields.find(option) != nullptr);
-    fields.find(option)->assign(value);
-  }
-  return spec.make_augmenter(*options);
-}
-
-std::vector<Prompt> asked(const Augmenter& augmenter, const Corpus& corpus) {
-  std::vector<Prompt> prompts;
-  augmenter.prompts(corpus, [&](Prompt&& prompt) { prompts.push_back(std::move(prompt)); });
-  return prompts;
-}
-
-std::vector<ItemId> row(const Ragged<ItemId>& lists, std::size_t i) { return {lists[i].begin(), lists[i].end()}; }
-
-std::vector<std::string> words(const ListAttribute& attribute, std::size_t row) {
-  std::vector<std::string> out;
-  for (const std::int32_t value : attribute.values[row]) out.emplace_back(attribute.vocabulary[static_cast<std::size_t>(value)]);
-  return out;
-}
-
-// Answers as a test wants them.
-class Given final : public Answers {
- public:
-  std::span<const Parsed> about_item(ItemId item) const override { return of(items, item); }
-  std::span<const Parsed> about_history(std::int32_t history) const override { return of(histories, history); }
-  std::map<ItemId, std::vector<Parsed>> items;
-  std::map<std::int32_t, std::vector<Parsed>> histories;
-
- private:
-  template <class Key>
-  static std::span<const Parsed> of(const std::map<Key, std::vector<Parsed>>& all, Key key) {
-    const auto found = all.find(key);
-    return found == all.end() ? std::span<const Parsed>() : std::span<const Parsed>(found->second);
-  }
-};
-
-Parsed parsed(Found fields) {
-  Parsed made;
-  made.accepted = true;
-  made.fields = std::move(fields);
-  return made;
-}
-
-// Six items and a generated one; user A with histories [0], [0 1], [0 1 2 3 4 5], B with [], [3], [2(empty title)], C with [1].
-Corpus small() {
-  Corpus corpus;
-  corpus.name = "small";
-  struct Item { const char *title, *abstract, *category; };
-  for (const Item& item : {Item{"Storm hits coast", "A storm.", "weather"}, Item{"Cup final tonight", "A cup.", "sports"}, Item{"", "No title.", "news"}, Item{"Storm hits coast", "A storm.", "weather"},
-                           Item{"Cup final lost", "", "sports"}, Item{"A quiet\nday", "Nothing.", ""}, Item{"Made up", "By a model.", "news"}}) {
-    corpus.items.ids.push_back("N" + std::to_string(corpus.items.size()));
-    corpus.items.attributes["title"].push_back(item.title);
-    corpus.items.attributes["abstract"].push_back(item.abstract);
-    corpus.items.attributes["category"].push_back(item.category);
-    corpus.items.attributes["author"].push_back("somebody");
-  }
-  corpus.items.listed = 6;
-  for (const char* user : {"A", "B", "C"}) corpus.users.ids.push_back(user);
-  const auto add = [&](UserId user, std::vector<ItemId> clicks) {
-    corpus.histories.push_back(clicks);
-    corpus.history_users.push_back(user);
-    corpus.clicks_before.push_back(static_cast<std::int32_t>(clicks.size()));
-  };
-  add(0, {0});
-  add(0, {0, 1});
-  add(0, {0, 1, 2, 3, 4, 5});
-  add(1, {});
-  add(1, {3});
-  add(1, {2});
-  add(2, {1});
-  for (std::int32_t history = 0; history < 7; ++history) {
-    Impressions& part = history < 4 ? corpus.train : corpus.test;
-    part.ids.push_back(std::to_string(history));
-    part.users.push_back(corpus.history_users[static_cast<std::size_t>(history)]);
-    part.histories.push_back(history);
-    part.times.push_back(-1);
-    part.candidates.push_back(std::vector<ItemId>{0, history < 4 ? 4 : 5});
-    part.labels.insert(part.labels.end(), {1, 0});
-  }
-  return corpus;
-}
-
-Corpus toy_corpus(const ToyWorld& world) {
-  Corpus corpus;
-  corpus.name = "toy";
-  corpus.items = world.items;
-  corpus.users.ids = world.user_ids;
-  std::set<std::pair<UserId, std::vector<ItemId>>> known;
-  for (const ToyWorld::Row& sample : world.test) {
-    if (!known.insert({sample.user, sample.history}).second) continue;
-    corpus.histories.push_back(sample.history);
-    corpus.history_users.push_back(sample.user);
-    corpus.clicks_before.push_back(static_cast<std::int32_t>(sample.history.size()));
-  }
-  return corpus;
-}
-
-struct AnswerRow {
-  const char* answer;
-  Found fields;         ///< empty: rejected
-  bool repaired;
-  const char* reason = "";
-};
-
-void check_answers(const Augmenter& augmenter, const Prompt& prompt, const std::vector<AnswerRow>& rows) {
-  for (const AnswerRow& expected : rows) {
-    CAPTURE(expected.answer);
-    const Parsed got = augmenter.parse(prompt, expected.answer);
-    CHECK(got.accepted == !expected.fields.empty());
-    CHECK(got.reject_reason == expected.reason);
-    if (!got.accepted) continue;
-    CHECK(got.fields == expected.fields);
-    CHECK(got.repaired == expected.repaired);
-  }
-}
-
-}  // namespace
+using namespace oncekit::test;
 
 TEST_CASE("augmenters pass the conformance kit for news and for books", "[unit][conformance]") {
   struct Row { const char* name; Options options; };
@@ -523,61 +385,6 @@ TEST_CASE("the bundled mock answers every prompt of ours, and its answers are ta
       CHECK(accepted == all);
       CHECK(repaired * 20 <= all);
     }
-}
-
-TEST_CASE("controls change the corpus as their augmenters do, and ask nothing", "[unit]") {
-  const Given none;
-  for (const char* name : {"longer_title", "tfidf_profile", "nearest_items", "last_item"}) {
-    CHECK(asked(*make(name), small()).empty());
-    CHECK_FALSE(make(name)->parse(Prompt{}, "anything").accepted);
-    CHECK(test_kit::corpus_problems(make(name)->apply(small(), none)).empty());
-  }
-  const Corpus longer = make("longer_title", {{"longest", std::int64_t{4}}})->apply(small(), none);
-  CHECK(longer.items.attribute("title")[0] == "Storm hits coast. A");
-  CHECK(longer.items.attribute("title")[2] == "No title.");
-  CHECK(longer.items.attribute("title")[4] == "Cup final lost");
-  CHECK(longer.items.attribute("title")[6] == "Made up");
-
-  const Corpus last = make("last_item")->apply(small(), none);
-  CHECK(row(last.histories, 1) == std::vector<ItemId>{0, 1, 1, 1});
-  CHECK(row(last.histories, 2) == row(small().histories, 2));
-  CHECK(row(last.histories, 3).empty());
-  CHECK(last.clicks_before == small().clicks_before);
-
-  // Of training are 0 to 5 (shown or clicked); 5 shares no word with anything.
-  const Corpus nearest = make("nearest_items")->apply(small(), none);
-  CHECK(row(nearest.histories, 0) == std::vector<ItemId>{0, 3});
-  CHECK(row(nearest.histories, 4) == std::vector<ItemId>{3, 0});
-  CHECK(row(nearest.histories, 6) == std::vector<ItemId>{1, 4});
-  CHECK(row(nearest.histories, 5) == std::vector<ItemId>{2});
-  CHECK(nearest.items.size() == 7);
-
-  const Corpus profile = make("tfidf_profile", {{"min_count", std::int64_t{1}}, {"most", std::int64_t{3}}})->apply(small(), none);
-  const ListAttribute& topic = profile.profiles.at("topic");
-  CHECK(words(topic, 0).size() == 3);
-  CHECK(words(topic, 0)[0] == "category: weather");
-  CHECK(words(topic, 1)[0] == "category: sports");  // as often; clicked last
-  CHECK(words(topic, 3).empty());
-  CHECK(words(topic, 5) == std::vector<std::string>{"category: news"});
-}
-
-TEST_CASE("nearest items come from training alone", "[unit]") {
-  Corpus corpus = small();
-  // Item 4 is now known to test alone, and would be the nearest to the history [1].
-  corpus.train = {};
-  for (const ItemId other : {0, 3, 5}) {
-    corpus.train.ids.push_back(std::to_string(other));
-    corpus.train.users.push_back(2);
-    corpus.train.histories.push_back(6);
-    corpus.train.times.push_back(-1);
-    corpus.train.candidates.push_back(std::vector<ItemId>{other});
-    corpus.train.labels.push_back(1);
-  }
-  const Corpus out = make("nearest_items")->apply(std::move(corpus), Given());
-  for (std::size_t i = 0; i < out.histories.size(); ++i) {
-    const auto before = row(small().histories, i), after = row(out.histories, i);
-    for (std::size_t c = before.size(); c < after.size(); ++c) CHECK(after[c] != 4);
-  }
 }
 
 TEST_CASE("the answers released with ONCE are read", "[unit]") {
