@@ -1,10 +1,8 @@
 // oncekit mock-llm: the bundled mock of an OpenAI-compatible server, on loopback.
 #include <cstdio>
-#include <cstdlib>
-
-#include <fmt/format.h>
 
 #include "cli/commands.h"
+#include "endpoint/key.h"
 #include "mock_llm/server.h"
 #include "oncekit/error.h"
 #include "run/workspace.h"
@@ -32,9 +30,9 @@ void add_mock_llm(CLI::App& app, Context& context) {
                       "oncekit augment RECIPE endpoint.url=http://127.0.0.1:8765/v1"});
   command->callback([wish, &context] {
     if (!wish->key_variable.empty()) {
-      const char* key = std::getenv(wish->key_variable.c_str());
-      if (!key || !*key) throw Error(ErrorKind::kUsage, "the environment variable " + wish->key_variable + " is not set; expected the key that requests must carry");
-      wish->mock.key = key;
+      const Secret key = take_key(wish->key_variable);
+      if (key.empty()) throw Error(ErrorKind::kUsage, "the environment variable " + wish->key_variable + " is not set; expected the key that requests must carry", "export it, or leave --key-env away");
+      wish->mock.key = key.view();
     }
     MockServer server(wish->mock);
     context.out << server.url() << std::endl;  // flushed: scripts wait for this line
