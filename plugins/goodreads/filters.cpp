@@ -158,15 +158,16 @@ void filter_last(Readers& readers, const std::vector<std::uint8_t>& in_catalogue
   for (std::uint64_t round = 0;; ++round) {
     workspace.check_cancelled();
     const std::size_t have = distinct(readers, books);
-    const bool fewer_readers = users > 0 && readers.size() > users, fewer_books = items > 0 && have > items;
-    if (!fewer_readers && !fewer_books) break;
-    // Half of what is too many, rounded up: filtering takes more away each time, and both numbers are to end just below their targets.
-    if (fewer_books) {
+    const double too_many_readers = users > 0 ? static_cast<double>(readers.size()) / static_cast<double>(users) : 0;
+    const double too_many_books = items > 0 ? static_cast<double>(have) / static_cast<double>(items) : 0;
+    if (too_many_readers <= 1 && too_many_books <= 1) break;
+    // Half of what is too many, rounded up, of whichever is further off: removing one takes of the other as well, and both are to end
+    // just below their targets.
+    if (too_many_books > too_many_readers) {
       const std::size_t n = (have - items + 1) / 2;
       books_removed += static_cast<std::int64_t>(n);
       remove_books(readers, books, n, least, rng.at("books").at(round), removed);
-    }
-    if (fewer_readers && readers.size() > users) {
+    } else {
       const std::size_t n = (readers.size() - users + 1) / 2;
       readers_removed += static_cast<std::int64_t>(n);
       remove_readers(readers, n, rng.at("readers").at(round));
