@@ -161,8 +161,8 @@ void filter_last(Readers& readers, const std::vector<std::uint8_t>& in_catalogue
     const double too_many_readers = users > 0 ? static_cast<double>(readers.size()) / static_cast<double>(users) : 0;
     const double too_many_books = items > 0 ? static_cast<double>(have) / static_cast<double>(items) : 0;
     if (too_many_readers <= 1 && too_many_books <= 1) break;
-    // Half of what is too many, rounded up, of whichever is further off: removing one takes of the other as well, and both are to end
-    // just below their targets.
+    // Half of what is too many, rounded up, of whichever is further off: removing one takes of the other as well, and neither is to
+    // end far below its target.
     if (too_many_books > too_many_readers) {
       const std::size_t n = (have - items + 1) / 2;
       books_removed += static_cast<std::int64_t>(n);

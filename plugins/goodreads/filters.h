@@ -13,7 +13,8 @@ namespace oncekit::goodreads {
 void filter_first(Readers& readers, std::size_t books, const Options& options, Workspace& workspace, Tally& tally);
 
 /// Books that are in the catalogue (in_catalogue[book]), seen at least book_min times, readers with at least reader_min high ratings; then,
-/// where `users` or `items` asks for fewer, half of what is too many of the one further off is removed at random, and filtered again, until both are met.
+/// where `users` or `items` asks for fewer, half of what is too many of the one further off is removed at random, and filtered again, until
+/// both are met.
 void filter_last(Readers& readers, const std::vector<std::uint8_t>& in_catalogue, const Options& options, Workspace& workspace, Tally& tally);
 
 /// How often each book is rated.

@@ -60,7 +60,7 @@ void Options::describe(Fields& f) {
   f.integer("reader_min", reader_min).range(2, 1e9).unit("high ratings").doc("readers with fewer are dropped");
   f.integer("book_min", book_min).range(1, 1e9).unit("ratings").doc("last filter: books seen at least so often");
   f.integer("users", users).at_least(0).doc("remove readers at random until no more than so many are left, where the released scripts ask a person; 0 = keep all");
-  f.integer("items", items).at_least(0).doc("the same for books; both numbers come out a little below");
+  f.integer("items", items).at_least(0).doc("the same for books; either may come out below its number, since removing one takes of the other");
   f.integer("random_negatives", random_negatives).range(0, 10000).doc("random books added to a reader's low ratings");
   f.choice("random_from", random_from, {"unread", "all"})
       .doc("random books are none that the reader rated, or any, his own high ratings among them").under("released", std::string("all"));

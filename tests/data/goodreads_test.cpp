@@ -352,7 +352,7 @@ TEST_CASE("readers and books are removed at random down to a size; another seed,
   for (const std::int64_t seed : {1, 2, 1}) {
     const Corpus cut = load("goodreads", lenient(folder.path, {{"users", std::int64_t{700}}, {"items", std::int64_t{300}}, {"seed", seed}}));
     CHECK(cut.users.size() <= 700);
-    CHECK(cut.users.size() > 600);
+    CHECK(cut.users.size() > 500);  // fewer books leave fewer readers with ten high ratings
     CHECK(cut.items.size() <= 300);
     CHECK(cut.items.size() > 280);
     CHECK(counts(cut).at("readers removed at random to come down to dataset.users") > 0);
