@@ -57,6 +57,7 @@ class PlainContext final : public lm::LayerContext {
     return (x * angles.cos().to(x.scalar_type()) + half * angles.sin().to(x.scalar_type())).view(x_NHW.sizes());
   }
   at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up) override { return at::silu(gate) * up; }
+  at::Tensor gelu(const at::Tensor& x) override { return at::gelu(x); }
   at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, double scale) override {
     const std::int64_t B = mask_BL_.size(0), L = mask_BL_.size(1), H = q.size(1), W = q.size(2), times = H / k.size(1);
     const auto heads = [&](const at::Tensor& x) { return x.view({B, L, x.size(1), W}).transpose(1, 2); };

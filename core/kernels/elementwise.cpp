@@ -1,9 +1,10 @@
-// Normalisation, gate and rotation as one pass over memory each, with gradients in float32.
+// Normalisation, gates and rotation as one pass over memory each, with gradients in float32.
 #include <algorithm>
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/gelu.h>
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -113,6 +114,32 @@ struct Swiglu : Function<Swiglu> {
   }
 };
 
+Tensor smooth(const Tensor& x) {
+  Tensor out = at::empty(x.sizes(), x.options());
+  at::parallel_for(0, out.numel(), kGrain, [&](std::int64_t first, std::int64_t last) {
+    if (out.scalar_type() == at::kFloat) kernels::gelu(floats(x), out.data_ptr<float>(), first, last);
+    else kernels::gelu(halves(x), halves(out), first, last);
+  });
+  return out;
+}
+
+struct Gelu : Function<Gelu> {
+  static Tensor forward(AutogradContext* ctx, const Tensor& x_) {
+    const Tensor x = x_.contiguous();
+    ctx->save_for_backward({x});
+    return smooth(x);
+  }
+  static tensor_list backward(AutogradContext* ctx, tensor_list grads) {
+    const Tensor x = ctx->get_saved_variables()[0], grad_out = grads[0].contiguous();
+    Tensor grad_x = at::empty(x.sizes(), x.options());
+    float* target = grad_x.data_ptr<float>();
+    at::parallel_for(0, x.numel(), kGrain, [&](std::int64_t first, std::int64_t last) {
+      kernels::gelu_backward(floats(x), floats(grad_out), target, first, last);
+    });
+    return {grad_x};
+  }
+};
+
 Tensor turn(const Tensor& x, const Tensor& cos, const Tensor& sin, float sign) {
   const std::int64_t heads = x.size(1), half = x.size(2) / 2;
   Tensor out = at::empty(x.sizes(), x.options());
@@ -148,6 +175,12 @@ Tensor swiglu(const Tensor& gate_NF, const Tensor& up_NF) {
   if (!fast(gate_NF, gradients) || gate_NF.scalar_type() != up_NF.scalar_type()) return plain::swiglu(gate_NF, up_NF);
   if (gradients) return Swiglu::apply(gate_NF, up_NF);
   return gate(gate_NF.contiguous(), up_NF.contiguous());
+}
+
+Tensor gelu(const Tensor& x) {
+  const bool gradients = needs_gradients({x});
+  if (!fast(x, gradients)) return at::gelu(x);
+  return gradients ? Gelu::apply(x) : smooth(x.contiguous());
 }
 
 Tensor rotate(const Tensor& x_NHW, const Tensor& cos_NW2, const Tensor& sin_NW2) {

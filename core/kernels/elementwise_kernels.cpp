@@ -125,6 +125,65 @@ struct GateBackward {
   }
 };
 
+// The normal distribution at x in [-13, 13], P within 1e-7, and e^(-x^2 / 2). Near 0 P = 1/2 + x S(x^2); the tail beyond 1 is e^(-x^2 / 2) t Q(t),
+// t = 1 / (1 + 0.4 |x|), with few wrong bits however small. S and Q are least squares fits, of relative error 8e-10 and 9e-8.
+template <int N>
+ONCEKIT_INLINE Floats<N> normal(Floats<N> x, Floats<N>& density) {
+  const Floats<N> square = x * x, size = larger<N>(x, -x), t = 1 / (1 + 0.4f * size);
+  density = exponential_inside<N>(-0.5f * square);
+  Floats<N> s = square * -7.6626084e-06f + 1.1350748e-04f;
+  s = s * square - 1.1863485e-03f;
+  s = s * square + 9.9733304e-03f;
+  s = s * square - 6.6490360e-02f;
+  s = s * square + 3.9894229e-01f;
+  Floats<N> q = t * 6.8124793e-02f - 1.8643700e-01f;
+  q = q * t + 1.0537255e-01f;
+  q = q * t + 5.5535622e-02f;
+  q = q * t + 1.3900366e-01f;
+  q = q * t + 1.5909980e-01f;
+  q = q * t + 1.5959579e-01f;
+  const Floats<N> tail = density * t * q, far = x < 0 ? tail : 1 - tail;
+  return size < 1 ? 0.5f + x * s : far;
+}
+
+// x held to [-13, 13], where both have reached their ends in float32; NaN stays.
+template <int N>
+ONCEKIT_INLINE Floats<N> held(Floats<N> x) {
+  const Floats<N> low = x < -13 ? -13 + Floats<N>{} : x;
+  return low > 13 ? 13 + Floats<N>{} : low;
+}
+
+template <class T>
+struct Smooth {
+  const T* x;
+  T* out;
+  template <int N>
+  ONCEKIT_INLINE void run(Index first, Index last) const {
+    for (Index i = first; i < last; i += N) {
+      const Index count = room<N>(i, last);
+      const Floats<N> y = get<N>(x + i, count);
+      Floats<N> density;
+      const Floats<N> value = y * normal<N>(held<N>(y), density);
+      put<N>(out + i, y < -13 ? Floats<N>{} : value, count);
+    }
+  }
+};
+
+struct SmoothBackward {
+  const float *x, *grad_out;
+  float* grad_x;
+  template <int N>
+  ONCEKIT_INLINE void run(Index first, Index last) const {
+    for (Index i = first; i < last; i += N) {
+      const Index count = room<N>(i, last);
+      const Floats<N> y = held<N>(get<N>(x + i, count));
+      Floats<N> density;
+      const Floats<N> below = normal<N>(y, density);
+      put<N>(grad_x + i, get<N>(grad_out + i, count) * (below + 0.398942280f * y * density), count);
+    }
+  }
+};
+
 template <class T>
 struct Rotation {
   const T* x;
@@ -175,6 +234,14 @@ void swiglu(const std::uint16_t* gate, const std::uint16_t* up, std::uint16_t* o
 
 void swiglu_backward(const float* gate, const float* up, const float* grad_out, float* grad_gate, float* grad_up, std::int64_t first, std::int64_t last) {
   run_vectorised(GateBackward{gate, up, grad_out, grad_gate, grad_up}, first, last);
+}
+
+void gelu(const float* x, float* out, std::int64_t first, std::int64_t last) { run_vectorised(Smooth<float>{x, out}, first, last); }
+
+void gelu(const std::uint16_t* x, std::uint16_t* out, std::int64_t first, std::int64_t last) { run_vectorised(Smooth<std::uint16_t>{x, out}, first, last); }
+
+void gelu_backward(const float* x, const float* grad_out, float* grad_x, std::int64_t first, std::int64_t last) {
+  run_vectorised(SmoothBackward{x, grad_out, grad_x}, first, last);
 }
 
 void rotate(const float* x, const float* cos, const float* sin, float sign, std::int64_t heads, std::int64_t half, float* out, std::int64_t first, std::int64_t last) {

@@ -1,4 +1,4 @@
-// The loops of normalisation, gate and rotation (kernels.h), without tensors. Data is float32, or bfloat16 as its 16 bits.
+// The loops of normalisation, gates and rotation (kernels.h), without tensors. Data is float32, or bfloat16 as its 16 bits.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +17,9 @@ void rms_norm_weight(const float* x, const float* inverse, const float* grad_out
 void swiglu(const float* gate, const float* up, float* out, std::int64_t first, std::int64_t last);
 void swiglu(const std::uint16_t* gate, const std::uint16_t* up, std::uint16_t* out, std::int64_t first, std::int64_t last);
 void swiglu_backward(const float* gate, const float* up, const float* grad_out, float* grad_gate, float* grad_up, std::int64_t first, std::int64_t last);
+void gelu(const float* x, float* out, std::int64_t first, std::int64_t last);
+void gelu(const std::uint16_t* x, std::uint16_t* out, std::int64_t first, std::int64_t last);
+void gelu_backward(const float* x, const float* grad_out, float* grad_x, std::int64_t first, std::int64_t last);
 
 /// Nodes [first, last), each of `heads` heads of 2 * half features; `sign` -1 turns the other way.
 void rotate(const float* x, const float* cos, const float* sin, float sign, std::int64_t heads, std::int64_t half, float* out, std::int64_t first, std::int64_t last);

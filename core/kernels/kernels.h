@@ -28,6 +28,9 @@ Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps);
 /// silu(gate) * up, silu(x) = x / (1 + exp(-x)) (Shazeer 2020). [N, F] each.
 Tensor swiglu(const Tensor& gate_NF, const Tensor& up_NF);
 
+/// x (1 + erf(x / sqrt 2)) / 2 (Hendrycks and Gimpel 2016), of any shape. ATen's goes to oneDNN, which keeps a program for every number of rows.
+Tensor gelu(const Tensor& x);
+
 /// Rotary positions (Su et al. 2021) in Hugging Face's order: feature f is paired with f + W/2. cos_NW2 and sin_NW2 are float32 [N, W/2].
 Tensor rotate(const Tensor& x_NHW, const Tensor& cos_NW2, const Tensor& sin_NW2);
 
@@ -35,6 +38,7 @@ namespace plain {
 Tensor attend(const Tensor& q_NHW, const Tensor& k_NGW, const Tensor& v_NGW, const TokenTree& tree, bool causal, double scale);
 Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps);
 Tensor swiglu(const Tensor& gate_NF, const Tensor& up_NF);
+Tensor gelu(const Tensor& x);
 Tensor rotate(const Tensor& x_NHW, const Tensor& cos_NW2, const Tensor& sin_NW2);
 }  // namespace plain
 

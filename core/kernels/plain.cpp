@@ -4,6 +4,7 @@
 
 #include <ATen/ops/cat.h>
 #include <ATen/ops/from_blob.h>
+#include <ATen/ops/gelu.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/rsqrt.h>
 #include <ATen/ops/silu.h>
@@ -76,6 +77,8 @@ Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps) {
 }
 
 Tensor swiglu(const Tensor& gate_NF, const Tensor& up_NF) { return (at::silu(gate_NF.to(at::kFloat)) * up_NF.to(at::kFloat)).to(gate_NF.scalar_type()); }
+
+Tensor gelu(const Tensor& x) { return at::gelu(x.to(at::kDouble)).to(x.scalar_type()); }
 
 Tensor rotate(const Tensor& x_NHW, const Tensor& cos_NW2, const Tensor& sin_NW2) {
   const std::int64_t half = x_NHW.size(2) / 2;

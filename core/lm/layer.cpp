@@ -45,6 +45,7 @@ Tensor BatchContext::layer_norm(const std::string& name, const Tensor& x_ND, dou
 
 Tensor BatchContext::rotate(const Tensor& x_NHW) { return lm::rotate(x_NHW, batch_.cos_NW2, batch_.sin_NW2); }
 Tensor BatchContext::swiglu(const Tensor& gate, const Tensor& up) { return lm::swiglu(gate, up); }
+Tensor BatchContext::gelu(const Tensor& x) { return lm::gelu(x); }
 
 Tensor BatchContext::attend(const Tensor& q_NHW, const Tensor& k_NGW, const Tensor& v_NGW, double scale) {
   return lm::attend(q_NHW, k_NGW, v_NGW, *batch_.tree, batch_.causal, scale).flatten(1);

@@ -54,6 +54,7 @@ class BatchContext : public LayerContext {
   Tensor layer_norm(const std::string& name, const Tensor& x_ND, double eps) override;
   Tensor rotate(const Tensor& x_NHW) override;
   Tensor swiglu(const Tensor& gate, const Tensor& up) override;
+  Tensor gelu(const Tensor& x) override;
   Tensor attend(const Tensor& q_NHW, const Tensor& k_NGW, const Tensor& v_NGW, double scale) override;
 
  protected:

@@ -87,7 +87,7 @@ at::Tensor Bert::layer(lm::LayerContext& context, const at::Tensor& x_ND) const 
                                          1 / std::sqrt(static_cast<double>(shape_.head_width)));
   const at::Tensor y = context.layer_norm("attention.output.LayerNorm", x_ND + context.linear("attention.output.dense", seen), eps_);
   const at::Tensor wide = context.linear("intermediate.dense", y);
-  const at::Tensor active = activation_ == "relu" ? at::relu(wide) : at::gelu(wide, activation_ == "gelu" ? "none" : "tanh");
+  const at::Tensor active = activation_ == "relu" ? at::relu(wide) : activation_ == "gelu" ? context.gelu(wide) : at::gelu(wide, "tanh");
   return context.layer_norm("output.LayerNorm", y + context.linear("output.dense", active), eps_);
 }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <fstream>
 #include <functional>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -203,12 +204,55 @@ TEST_CASE("norm, gate and rotation equal their plain twins, gradients too", "[un
       }
 }
 
+TEST_CASE("gelu equals its plain twin, gradients too", "[unit][lm]") {
+  at::manual_seed(6);
+  for (const std::int64_t n : {0, 1, 2, 63, 65, 700})
+    for (const std::int64_t width : {1, 5, 16, 100, 576})
+      compare("gelu " + std::to_string(n) + " x " + std::to_string(width), [](const auto& x) { return lm::gelu(x[0]); }, [](const auto& x) { return lm::plain::gelu(x[0]); },
+              {at::randn({n, width}) * 3});
+}
+
 TEST_CASE("a norm over the heads' width, and extreme gates", "[unit][lm]") {
   const Tensor x = at::randn({7, 3, 16});
   CHECK(relative(lm::rms_norm(x, at::ones({16}), 1e-6), lm::plain::rms_norm(x, at::ones({16}), 1e-6)) < 1e-5);
   CHECK(relative(lm::rms_norm(x.transpose(0, 1), at::ones({16}), 1e-6), lm::plain::rms_norm(x.transpose(0, 1), at::ones({16}), 1e-6)) < 1e-5);
   const Tensor gate = at::tensor({-1e30, -200.0, -88.0, 0.0, 88.0, 200.0, 1e30}, at::kFloat), up = at::ones({7});
   CHECK(relative(lm::swiglu(gate, up), lm::plain::swiglu(gate, up)) < 1e-5);
+}
+
+TEST_CASE("gelu and its gradient at every size of number", "[unit][lm]") {
+  const std::vector<float> edges{0.0f, -0.0f, 1e-8f, 1e-38f, 1e-45f, 0.99999994f, 1.0f, 1.0000001f, 12.9f, 13.0f, 13.1f, 100.0f, 1e30f, 3e38f};
+  Tensor x = at::cat({at::tensor(edges), -at::tensor(edges), at::linspace(-15, 15, 100003, at::kFloat), at::logspace(-12, 2, 1001, 10.0, at::kFloat)});
+  const auto slope = [](Tensor (*kernel)(const Tensor&), const Tensor& at_x) {
+    const Tensor leaf = at_x.detach().clone().requires_grad_();
+    kernel(leaf).sum().backward();
+    return leaf.grad();
+  };
+  const Tensor exact = at::gelu(x.to(at::kDouble));
+  const auto worst = [](const Tensor& a, const Tensor& b, const Tensor& scale) { return ((a.to(at::kDouble) - b).abs() / scale).max().item<double>(); };
+  CHECK(worst(lm::gelu(x), exact, x.to(at::kDouble).abs().clamp_min(1e-30)) < 2e-7);  // the error of the distribution function
+  const Tensor well = x.gt(-5).logical_and(x.abs().gt(1e-30));  // of each number, where erf's own form has nothing left
+  CHECK(worst(lm::gelu(x).masked_select(well), exact.masked_select(well), exact.masked_select(well).abs()) < 2e-6);
+  CHECK(worst(slope(lm::gelu, x), slope(lm::plain::gelu, x.to(at::kDouble)), at::ones({1}, at::kDouble)) < 4e-7);
+  const Tensor narrow = x.to(at::kBFloat16), rounded = at::gelu(narrow.to(at::kDouble)), got = lm::gelu(narrow);
+  CHECK(got.scalar_type() == at::kBFloat16);
+  CHECK(worst(got, rounded, rounded.abs() + 1e-12) < 1.01 / 256);  // half a unit in the last place; the exact form in double ends near 1e-15
+  CHECK(lm::gelu(x.view({-1, 2}).t()).equal(lm::gelu(x.view({-1, 2})).t()));
+
+  const float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+  const Tensor ends = at::tensor({infinity, -infinity, nan});
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+    const Tensor y = lm::gelu(ends.to(type)).to(at::kFloat);
+    CHECK(y[0].item<float>() == infinity);
+    CHECK(y[1].item<float>() == 0);
+    CHECK(std::isnan(y[2].item<float>()));
+  }
+  const Tensor slopes = slope(lm::gelu, ends);
+  CHECK(slopes[0].item<float>() == 1);
+  CHECK(std::abs(slopes[1].item<float>()) < 1e-30f);
+  CHECK(std::isnan(slopes[2].item<float>()));
+  CHECK(std::signbit(lm::gelu(at::tensor({-0.0f})).item<float>()));
+  CHECK(lm::gelu(at::randn({5, 3}, at::kDouble)).scalar_type() == at::kDouble);
 }
 
 TEST_CASE("frozen products equal at::linear", "[unit][lm]") {
