@@ -1,4 +1,6 @@
 // The tables of the store, how they are made, and how a file that is none of ours is told apart. docs/formats.md describes them.
+#include <sqlite3.h>
+
 #include "answers/state.h"
 #include "base/files.h"
 #include "oncekit/error.h"
@@ -40,9 +42,27 @@ CREATE TRIGGER billed_added AFTER INSERT ON possibly_billed BEGIN UPDATE ledger 
 CREATE TRIGGER billed_removed AFTER DELETE ON possibly_billed BEGIN UPDATE ledger SET billed = billed - OLD.picodollars; END;
 )";
 
+// One view of the file for several questions: another process may be making the store between two of them.
+class Snapshot {
+ public:
+  explicit Snapshot(Database& db) : db_(db), own_(sqlite3_get_autocommit(db.handle()) != 0) {
+    if (own_) db_.run("BEGIN");
+  }
+  ~Snapshot() {
+    if (own_ && sqlite3_get_autocommit(db_.handle()) == 0) sqlite3_exec(db_.handle(), "ROLLBACK", nullptr, nullptr, nullptr);
+  }
+  Snapshot(const Snapshot&) = delete;
+  Snapshot& operator=(const Snapshot&) = delete;
+
+ private:
+  Database& db_;
+  const bool own_;
+};
+
 }  // namespace
 
 bool is_store(Database& db) {
+  const Snapshot snapshot(db);
   const std::int64_t id = db.number("PRAGMA application_id");
   if (id == 0 && db.number("SELECT count(*) FROM sqlite_master") == 0) return false;
   if (id != kStoreId)

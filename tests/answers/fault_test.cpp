@@ -129,6 +129,21 @@ TEST_CASE("kill -9 while the file is made: the next one finds a store, or makes 
   }
 }
 
+TEST_CASE("several processes make the same file: each finds a store, never a stranger's file", "[fault]") {
+  for (int round = 0; round < 150; ++round) {
+    const TempFolder temp;
+    const fs::path file = temp.path / "answers.db";
+    std::vector<pid_t> children;
+    for (int worker = 0; worker < 4; ++worker)
+      children.push_back(in_child([&, worker] {
+        std::this_thread::sleep_for(std::chrono::microseconds(300 * worker * (round % 12)));
+        AnswerStore store = AnswerStore::open(file);
+        return claim_of(store, worker) == Claim::kTaken ? 0 : 2;
+      }));
+    for (const pid_t child : children) CHECK(status_of(child) == 0);
+  }
+}
+
 TEST_CASE("threads with a store each share claims and budget as processes do", "[unit]") {
   const TempFolder temp;
   constexpr int kThreads = 4, kRequests = 100;

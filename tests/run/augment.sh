@@ -42,7 +42,7 @@ asked=$(wc -l <"$work/plain.jsonl")
 serve killed --latency 60
 landed=0
 for ((i = 1; i <= kills; ++i)); do
-  setsid "$oncekit" augment tests/run/augment.toml -q --json dataset.path="$work/toy" endpoint.url="$url" answers.store="$work/killed.db" endpoint.in_flight=16 \
+  setsid "$oncekit" augment tests/run/augment.toml -q --json dataset.path="$work/toy" endpoint.url="$url" answers.store="$work/killed.db" endpoint.in_flight=$((96 / kills)) \
     >"$work/out" 2>/dev/null &
   pid=$!
   sleep "$(awk -v r=$RANDOM 'BEGIN {printf "%.3f", 0.25 + r / 32768 * 0.6}')"
