@@ -11,14 +11,21 @@
 
 namespace oncekit {
 
+namespace {
+
+// What nobody has says nothing, and would only change the model.
+bool joins(const ListAttribute& attribute) { return attribute.in_model && !attribute.values.values().empty(); }
+
+}  // namespace
+
 bool ProfileFusion::wanted(const Corpus& corpus) {
-  const auto fused = [](const auto& entry) { return entry.second.in_model; };
+  const auto fused = [](const auto& entry) { return joins(entry.second); };
   return std::any_of(corpus.users.attributes.begin(), corpus.users.attributes.end(), fused) ||
          std::any_of(corpus.profiles.begin(), corpus.profiles.end(), fused);
 }
 
 void ProfileFusion::add(const std::string& name, const ListAttribute& attribute, bool of_history, std::int64_t width) {
-  if (!attribute.in_model) return;
+  if (!joins(attribute)) return;
   Attribute own;
   own.of_history = of_history;
   own.values = attribute.values;

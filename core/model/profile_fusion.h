@@ -13,7 +13,7 @@
 namespace oncekit {
 
 /// p_c = mean of a trainable embedding over the values of attribute c, or a learned vector (zero at first) when there is none. The
-/// attributes are those of the user in the raw files, and those that augmenters gave to the history.
+/// attributes are those of the user in the raw files, and those that augmenters gave to the history; one that nobody has is left out.
 class ProfileFusion : public torch::nn::Module {
  public:
   /// Whether the corpus has attributes to fuse.

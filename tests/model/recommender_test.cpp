@@ -205,6 +205,10 @@ TEST_CASE("the user profile joins the user vector", "[unit][model]") {
   (of_history ? corpus.profiles : corpus.users.attributes)["topic"] = topics;
   topics.in_model = false;
   corpus.profiles["for later augmenters"] = topics;
+  ListAttribute nobodys;  // e.g. all withheld by the leak guard
+  nobodys.vocabulary.push_back("sports");
+  for (int u = 0; u < 3; ++u) nobodys.values.push_back({});
+  corpus.profiles["nobody's"] = nobodys;
   for (const std::string fusion : {"mlp", "linear"}) {
     INFO(fusion << ", of histories: " << of_history);
     at::manual_seed(4);
@@ -220,6 +224,7 @@ TEST_CASE("the user profile joins the user vector", "[unit][model]") {
     CHECK(empty.grad().abs().sum().item<float>() > 0);  // user 1 has no topics
     CHECK(at::equal(table.grad()[0], table.grad()[2]));  // two values of one mean
     CHECK(named.count("profile_fusion.for later augmenters") == 0u);
+    CHECK(named.count("profile_fusion.nobody's") == 0u);
     CHECK(named.count("profile_fusion.second.weight") == (fusion == "mlp" ? 1u : 0u));
   }
 }
@@ -228,7 +233,7 @@ TEST_CASE("parameter groups: every trainable parameter once, frozen ones not, un
   Corpus corpus = corpus_of(9);
   ListAttribute topics;
   topics.vocabulary.push_back("sports");
-  for (int u = 0; u < 3; ++u) topics.values.push_back({});
+  for (int u = 0; u < 3; ++u) topics.values.push_back(std::vector<std::int32_t>(u == 0 ? 1 : 0));
   corpus.users.attributes["topic"] = topics;
   for (const std::string group : {"rest", "lm"}) {
     const Parts parts = make(corpus, 0, "mlp", group);
