@@ -42,19 +42,9 @@ std::string cut(std::string text) {
 
 }  // namespace
 
-std::string host_of(const std::string& url) {
-  std::size_t begin = url.find("://");
-  begin = begin == std::string::npos ? 0 : begin + 3;
-  std::string host = url.substr(begin, url.find('/', begin) - begin);
-  if (const std::size_t at = host.rfind('@'); at != std::string::npos) host.erase(0, at + 1);
-  if (host.starts_with("[")) return host.substr(0, host.find(']') + 1);
-  return host.substr(0, host.find(':'));
-}
+std::string shown_host(const std::string& url) { return url == "mock" ? "the bundled mock" : host_of(url).name; }
 
-bool on_this_machine(const std::string& url) {
-  const std::string host = host_of(url);
-  return url == "mock" || host == "localhost" || host == "[::1]" || host.starts_with("127.");
-}
+bool on_this_machine(const std::string& url) { return url == "mock" || host_of(url).loopback; }
 
 // ---- Endpoint ------------------------------------------------------------------------------------------------------------
 
@@ -98,20 +88,19 @@ Asker::Asker(const AugmentStep& step, const Augmenter& augmenter, const Corpus& 
              Workspace& workspace, AugmentFigures& figures)
     : step_(step), augmenter_(augmenter), corpus_(corpus), setup_(setup), store_(store), workspace_(workspace), figures_(figures) {
   if (setup_.answers.imports == "ignore") return;
-  AnswerFilter filter;
-  filter.task = step.name;
-  store_.each(filter, [&](const StoredAnswer& stored) {
-    if (stored.body.empty()) has_imports_ = true;
-  });
+  has_imports_ = store_.totals().imported > 0;
 }
 
 Asker::~Asker() = default;
 
 ChatRequest Asker::chat(const Prompt& prompt, std::int64_t draw) const { return {prompt.system, prompt.user, prompt.max_tokens, draw}; }
 
+std::string Asker::request_of(const Prompt& prompt, std::int64_t draw) const { return digest128(chat_body(setup_.endpoint, chat(prompt, draw))); }
+
+std::int64_t Asker::prompt_bound(const Prompt& prompt) { return token_bound(prompt.system) + token_bound(prompt.user) + kMessageTokens; }
+
 double Asker::price(const Prompt& prompt) const {
-  const auto in = static_cast<double>(token_bound(prompt.system) + token_bound(prompt.user) + kMessageTokens);
-  return (in * setup_.endpoint.input_price + static_cast<double>(prompt.max_tokens) * setup_.endpoint.output_price) / 1e6;
+  return (static_cast<double>(prompt_bound(prompt)) * setup_.endpoint.input_price + static_cast<double>(prompt.max_tokens) * setup_.endpoint.output_price) / 1e6;
 }
 
 Parsed Asker::parse(const Prompt& prompt, const StoredAnswer& stored) const {
@@ -123,6 +112,12 @@ Parsed Asker::parse(const Prompt& prompt, const StoredAnswer& stored) const {
   return call_plugin(*step_.spec, "parse", [&] { return augmenter_.parse(prompt, stored.raw); });
 }
 
+void Asker::count_reject(const std::string& reason, const std::string& raw) {
+  ++figures_.rejects[reason];
+  std::vector<std::string>& examples = figures_.examples[reason];
+  if (examples.size() < kExamples) examples.push_back(cut(raw));
+}
+
 const std::vector<Parsed>& Asker::imports(const std::string& key) {
   const auto [at, fresh] = imports_.try_emplace(key);
   if (!fresh || !has_imports_) return at->second;
@@ -131,9 +126,7 @@ const std::vector<Parsed>& Asker::imports(const std::string& key) {
   for (const StoredAnswer& stored : store_.imported(step_.name, key)) {
     Parsed parsed = parse(prompt, stored);
     if (!parsed.accepted) {
-      ++figures_.rejects[parsed.reject_reason];
-      std::vector<std::string>& examples = figures_.examples[parsed.reject_reason];
-      if (examples.size() < kExamples) examples.push_back(cut(stored.raw));
+      count_reject(parsed.reject_reason, stored.raw);
       continue;
     }
     import_models_[key] = stored.model;
@@ -167,7 +160,7 @@ void Asker::plan() {
       figures_.wanted += prompt.draws;
       if (covered_by_imports(prompt) || setup_.answers.imports == "only") return;
       for (std::int64_t draw = 0; draw < prompt.draws; ++draw) {
-        const std::string request = digest128(chat_body(setup_.endpoint, chat(prompt, draw)));
+        const std::string request = request_of(prompt, draw);
         figures_.questions = digest(figures_.questions + request);
         const Found found = look(prompt, request, draw);
         if (found.accepted || found.next < 0) continue;
@@ -175,16 +168,11 @@ void Asker::plan() {
         missing_price_ += price(prompt);
         if (!setup_.dry_run) continue;
         figures_.cost += price(prompt);
-        figures_.prompt_tokens += token_bound(prompt.system) + token_bound(prompt.user) + kMessageTokens;
+        figures_.prompt_tokens += prompt_bound(prompt);
         figures_.completion_tokens += prompt.max_tokens;
       }
     });
   });
-  if (has_imports_) {
-    figures_.rejects.clear();  // counted when they are collected
-    figures_.examples.clear();
-    imports_.clear();
-  }
 }
 
 void Asker::ask(Endpoint& endpoint) {
@@ -199,7 +187,7 @@ void Asker::ask(Endpoint& endpoint) {
     augmenter_.prompts(corpus_, [&](Prompt&& prompt) {
       if (endpoint.stopped() || no_budget_ || covered_by_imports(prompt)) return;
       for (std::int64_t draw = 0; draw < prompt.draws && !endpoint.stopped() && !no_budget_; ++draw) {
-        Question question{prompt, digest128(chat_body(setup_.endpoint, chat(prompt, draw))), draw, 0, 0, price(prompt)};
+        Question question{prompt, request_of(prompt, draw), draw, 0, 0, price(prompt)};
         offer_or_wait(std::move(question), endpoint);
       }
     });
@@ -215,7 +203,7 @@ void Asker::ask(Endpoint& endpoint) {
   figures_.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   workspace_.check_cancelled();
   if (!fatal_.empty())
-    throw Error(ErrorKind::kRun, "[augmenter." + step_.name + "]: " + host_of(setup_.endpoint.url) + " answers no request: " + fatal_ + (fatal_detail_.empty() ? "" : " (" + fatal_detail_ + ")"),
+    throw Error(ErrorKind::kRun, "[augmenter." + step_.name + "]: " + shown_host(setup_.endpoint.url) + " answers no request: " + fatal_ + (fatal_detail_.empty() ? "" : " (" + fatal_detail_ + ")"),
                 "check [endpoint] url, model and the variable " + (setup_.endpoint.key.empty() ? "that `key` names" : setup_.endpoint.key) + "; all earlier answers are kept");
   if (no_budget_)
     throw Error(ErrorKind::kRun, fmt::format("[augmenter.{}]: the budget of {:.2f} USD is spent: the next request might cost {:.4f}", step_.name, setup_.endpoint.budget, last_price_),
@@ -397,7 +385,7 @@ void Asker::collect(GuardedAnswers& answers) {
       if (setup_.answers.imports == "only") return;
       for (std::int64_t draw = 0; draw < prompt.draws; ++draw) {
         bool found = false;
-        for (const StoredAnswer& stored : store_.attempts(digest128(chat_body(setup_.endpoint, chat(prompt, draw))), draw)) {
+        for (const StoredAnswer& stored : store_.attempts(request_of(prompt, draw), draw)) {
           Parsed parsed;
           if (answered(stored)) parsed = parse(prompt, stored);
           if (parsed.accepted && !found) {
@@ -407,10 +395,7 @@ void Asker::collect(GuardedAnswers& answers) {
             ++figures_.models[stored.model];
             give(prompt, prompt.seen, std::move(parsed));
           } else if (!parsed.accepted) {
-            const std::string reason = answered(stored) ? parsed.reject_reason : stored.reason;
-            ++figures_.rejects[reason];
-            std::vector<std::string>& examples = figures_.examples[reason];
-            if (examples.size() < kExamples) examples.push_back(cut(stored.raw));
+            count_reject(answered(stored) ? parsed.reject_reason : stored.reason, stored.raw);
           }
         }
       }

@@ -66,10 +66,14 @@ class Asker {
   enum class Offer { kSettled, kElsewhere, kNoBudget };
 
   ChatRequest chat(const Prompt& prompt, std::int64_t draw) const;
+  std::string request_of(const Prompt& prompt, std::int64_t draw) const;  ///< the store's name of a question
+  static std::int64_t prompt_bound(const Prompt& prompt);                 ///< tokens
   double price(const Prompt& prompt) const;
   Parsed parse(const Prompt& prompt, const StoredAnswer& stored) const;
   bool covered_by_imports(const Prompt& prompt);
+  /// The accepted ones, read once; rejects are counted then.
   const std::vector<Parsed>& imports(const std::string& key);
+  void count_reject(const std::string& reason, const std::string& raw);
   /// What the store has of this draw: accepted, or the next attempt to make (-1: none, it is final).
   struct Found {
     bool accepted = false;
@@ -104,9 +108,8 @@ class Asker {
   std::string fatal_, fatal_detail_;
 };
 
-/// Whether a server's address leads to this very machine.
+/// Of [endpoint] url: whether it leads to this very machine; the host, for messages. Both throw as host_of() does.
 bool on_this_machine(const std::string& url);
-/// The host of an address, for messages.
-std::string host_of(const std::string& url);
+std::string shown_host(const std::string& url);
 
 }  // namespace oncekit

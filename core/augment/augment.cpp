@@ -18,7 +18,7 @@ void announce(const AugmentFigures& figures, const AugmentSetup& setup, double p
   if (figures.wanted == 0) return;
   std::string text = fmt::format("{}: {} answers wanted, {} missing", figures.name, figures.wanted, figures.missing);
   if (figures.missing > 0 && setup.answers.ask && setup.answers.imports != "only") {
-    text += fmt::format("; asks {} at {}", setup.endpoint.model, setup.endpoint.url == "mock" ? "the bundled mock" : host_of(setup.endpoint.url));
+    text += fmt::format("; asks {} at {}", setup.endpoint.model, shown_host(setup.endpoint.url));
     if (!on_this_machine(setup.endpoint.url)) {
       text += fmt::format(", at most {:.2f} USD", price);
       if (figures.about_users > 0) text += "; what readers have read leaves this machine, for that host";
@@ -31,7 +31,7 @@ void check_allowed(const AugmentFigures& figures, const AugmentSetup& setup, dou
   const EndpointOptions& e = setup.endpoint;
   if (on_this_machine(e.url) || e.budget > 0 || (e.input_price == 0 && e.output_price == 0)) return;
   throw Error(ErrorKind::kUsage,
-              fmt::format("[augmenter.{}] would ask {} {} questions, which may cost {:.2f} USD, and [endpoint] sets no budget", figures.name, host_of(e.url), figures.missing, price),
+              fmt::format("[augmenter.{}] would ask {} {} questions, which may cost {:.2f} USD, and [endpoint] sets no budget", figures.name, shown_host(e.url), figures.missing, price),
               "set endpoint.budget=USD, or answers.ask=false to go on with what the store has; `oncekit augment RECIPE --dry-run` shows all figures");
 }
 
@@ -63,6 +63,7 @@ bool Augmented::leaky() const {
 Augmented augment(Corpus&& corpus, const AugmentSetup& setup, Workspace& workspace) {
   Augmented out{std::move(corpus), {}};
   if (setup.steps.empty()) return out;
+  (void)on_this_machine(setup.endpoint.url);  // an address that is none is said before anything is asked or read
   own_histories(out.corpus);
   AnswerStore store = AnswerStore::open(setup.store);
   Endpoint endpoint(setup, workspace);

@@ -21,7 +21,7 @@ std::string one(const AugmentFigures& f, const AugmentSetup& setup) {
   }
   line("questions", fmt::format("{}, {} answers wanted{}", f.prompts, f.wanted, f.about_users > 0 ? "; they show what users clicked" : ""));
   if (setup.dry_run) {
-    line("to be asked", fmt::format("{} of {} at {}", f.missing, setup.endpoint.model, setup.endpoint.url == "mock" ? "the bundled mock" : host_of(setup.endpoint.url)));
+    line("to be asked", fmt::format("{} of {} at {}", f.missing, setup.endpoint.model, shown_host(setup.endpoint.url)));
     line("at most", fmt::format("{} prompt tokens, {} answer tokens, {:.4f} USD a first attempt at each", f.prompt_tokens, f.completion_tokens, f.cost));
   } else if (f.asked > 0) {
     line("asked", fmt::format("{} requests, {} answers, {} tries again{}, in {:.1f} s ({:.1f} answers/s)", f.asked, f.answered, f.retried,
@@ -72,7 +72,7 @@ nlohmann::ordered_json augment_record(const std::vector<AugmentFigures>& figures
     }
     steps.push_back(std::move(step));
   }
-  return {{"model", setup.endpoint.model}, {"host", setup.endpoint.url == "mock" ? "the bundled mock" : host_of(setup.endpoint.url)},
+  return {{"model", setup.endpoint.model}, {"host", shown_host(setup.endpoint.url)},
           {"store", display_path(setup.store)}, {"steps", std::move(steps)}};
 }
 

@@ -20,6 +20,13 @@ struct ChatRequest {
 /// The body as sent, and as hashed for the answer store: one fixed order of fields, no key, no address.
 std::string chat_body(const EndpointOptions& endpoint, const ChatRequest& request);
 
+struct Host {
+  std::string name;
+  bool loopback = false;         ///< this very machine
+};
+/// Where an [endpoint] url leads. Throws Error(kUsage) for an address that is none, is neither http nor https, or holds a password.
+Host host_of(const std::string& url);
+
 struct Usage {
   std::int64_t prompt_tokens = 0, completion_tokens = 0;
   bool reported = false;         ///< by the server; else an upper bound of our own

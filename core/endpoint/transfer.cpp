@@ -74,6 +74,11 @@ Route read_route(const std::string& url) {
   return route;
 }
 
+Host host_of(const std::string& url) {
+  const Route route = read_route(url);
+  return {route.host, route.loopback};
+}
+
 Transfer::Transfer(const EndpointOptions& options, const Route& route, std::function<void(const Job&)> sending)
     : easy_(::curl_easy_init()), sending_(std::move(sending)) {
   if (!easy_) throw std::bad_alloc();

@@ -239,6 +239,10 @@ TEST_CASE("nothing is asked without leave", "[unit][augment]") {
     w.setup.endpoint.url = "https://llm.invalid/v1";
     CHECK_THROWS_WITH(w.run(), Catch::Contains("llm.invalid") && Catch::Contains("sets no budget"));
   }
+  SECTION("a host whose name only begins like this machine's") {
+    w.setup.endpoint.url = "https://127.llm.invalid/v1";
+    CHECK_THROWS_WITH(w.run(), Catch::Contains("127.llm.invalid") && Catch::Contains("sets no budget"));
+  }
   CHECK(server.requests() == 0);
 }
 
