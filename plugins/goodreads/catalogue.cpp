@@ -54,6 +54,20 @@ std::string author_ids(std::string_view raw) {
 }
 
 // Original titles stand with works; a work's title is that of the edition named as its best, as in the released scripts.
+namespace {
+
+// A row for this book with its title, or null when nobody needs the book.
+BookRow* add_wanted(std::vector<BookRow>& rows, std::int32_t book, const std::vector<std::uint8_t>& wanted, std::int64_t line, std::string_view title) {
+  if (book < 0 || !wanted[static_cast<std::size_t>(book)]) return nullptr;
+  BookRow& row = rows.emplace_back();
+  row.book = book;
+  row.line = line;
+  clean_text(title, row.title);
+  return &row;
+}
+
+}  // namespace
+
 void read_works(const fs::path& file, const Names& books, const std::vector<std::uint8_t>& wanted, const Options& options, Workspace& workspace,
                 Tally& tally, const std::function<void(BookRow&, std::int64_t)>& take) {
   read_rows<BookRow>(file, "reading works", options, workspace, tally, [&](std::int64_t number, std::string_view line, std::vector<BookRow>& rows) -> const char* {
@@ -64,12 +78,7 @@ void read_works(const fs::path& file, const Names& books, const std::vector<std:
     });
     if (wrong) return wrong;
     if (id.empty()) return "expected a best_book_id";
-    const std::int32_t book = books.find(id);
-    if (book < 0 || !wanted[static_cast<std::size_t>(book)]) return nullptr;
-    BookRow& row = rows.emplace_back();
-    row.book = book;
-    row.line = number;
-    clean_text(title, row.title);
+    add_wanted(rows, books.find(id), wanted, number, title);
     return nullptr;
   }, take);
 }
@@ -87,14 +96,9 @@ void read_books(const fs::path& file, const Names& books, const std::vector<std:
     });
     if (wrong) return wrong;
     if (id.empty()) return "expected a book_id";
-    const std::int32_t book = books.find(id);
-    if (book < 0 || !wanted[static_cast<std::size_t>(book)]) return nullptr;
-    BookRow& row = rows.emplace_back();
-    row.book = book;
-    row.line = number;
-    clean_text(title, row.title);
-    if (descriptions) clean_text(description, row.description);
-    if (authors) row.authors = author_ids(writers);
+    BookRow* row = add_wanted(rows, books.find(id), wanted, number, title);
+    if (row && descriptions) clean_text(description, row->description);
+    if (row && authors) row->authors = author_ids(writers);
     return nullptr;
   }, take);
 }
