@@ -43,6 +43,7 @@ class PlainContext final : public lm::LayerContext {
     const std::string bias = prefix_ + name + ".bias";
     return at::linear(x, weights_.get(prefix_ + name + ".weight"), weights_.has(bias) ? weights_.get(bias) : at::Tensor());
   }
+  at::Tensor add(const at::Tensor& x, const at::Tensor& y) override { return x + y; }
   at::Tensor rms_norm(const std::string& name, const at::Tensor& x, double eps) override {
     const at::Tensor f = x.to(at::kFloat);
     return weights_.get(prefix_ + name + ".weight") * (f * at::rsqrt(f.pow(2).mean(-1, true) + eps)).to(x.scalar_type());

@@ -22,13 +22,16 @@ at::Tensor frozen_states(const ModelSource& source, const lm::Architecture& arch
   const c10::NoGradGuard no_gradients;
   std::vector<at::Tensor> states;
   for (const lm::TokenTree& tree : forest.trees)
-    states.push_back(architecture.embed([&](const std::string& name) { return source.read(lm::checkpoint_name(source, name)); }, tree.tokens_N, tree.positions_N));
+    states.push_back(architecture.embed([&](const std::string& name) { return source.read(lm::checkpoint_name(source, name)); }, tree.tokens_N, tree.positions_N).to(at::kBFloat16));
   for (std::int64_t l = 0; l < layers; ++l) {
     lm::FrozenLayer layer(source, architecture.layer_prefix(l), compute, at::kCPU);
     for (std::size_t t = 0; t < forest.trees.size(); ++t) {
-      const lm::TokenBatch batch(forest.trees[t], architecture.shape(), at::kCPU);
+      const std::int64_t nodes = forest.trees[t].nodes(), rows = lm::full_rows(nodes);
+      const lm::TokenBatch batch(forest.trees[t], architecture.shape(), at::kCPU, rows);
       lm::FrozenContext context(layer, batch);
-      states[t] = architecture.layer(context, states[t]).to(at::kBFloat16).to(at::kFloat);
+      const at::Tensor x = at::zeros({rows, architecture.shape().width});
+      x.narrow(0, 0, nodes).copy_(states[t]);  // in bf16, as they are stored
+      states[t] = architecture.layer(context, x).narrow(0, 0, nodes).to(at::kBFloat16);
     }
   }
   return states.back();

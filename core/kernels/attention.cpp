@@ -5,6 +5,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "kernels/attention_kernels.h"
@@ -31,8 +32,10 @@ struct Layout {
   std::vector<std::int64_t> path_P, offsets_S1, first_own_S;
   std::vector<std::int64_t> probabilities_at;  ///< by task, and the sum
   std::int64_t products = 0;                   ///< pairs of query and key, all heads
+  std::int64_t nodes;
 
-  Layout(const TokenTree& tree, std::int64_t heads, std::int64_t groups) : path_P(tree.path_P), offsets_S1(tree.offsets_S1), first_own_S(tree.first_own_S) {
+  Layout(const TokenTree& tree, std::int64_t heads, std::int64_t groups)
+      : path_P(tree.path_P), offsets_S1(tree.offsets_S1), first_own_S(tree.first_own_S), nodes(tree.nodes()) {
     const std::int64_t sequences = tree.sequences();
     probabilities_at.reserve(index(sequences * groups + 1));
     std::int64_t at = 0;
@@ -72,6 +75,7 @@ Tensor run_forward(const Layout& layout, const Tensor& q, const Tensor& k, const
   Tensor out = at::empty(q.sizes(), q.options());
   const kernels::Attention a = describe(layout, q, k, v, causal, scale);
   void* target = out.data_ptr();
+  if (out.size(0) > layout.nodes) out.narrow(0, layout.nodes, out.size(0) - layout.nodes).zero_();
   at::parallel_for(0, layout.tasks(), layout.grain(a.width), [&](std::int64_t first, std::int64_t last) {
     kernels::attention_forward(a, layout.probabilities_at.data(), probabilities, target, first, last);
   });
@@ -132,7 +136,8 @@ struct Attend : Function<Attend> {
     const Tensor grad_out = grads[0].contiguous();
     std::vector<std::int64_t> shared_at{0};
     for (const std::int64_t own : layout.first_own_S) shared_at.push_back(shared_at.back() + own);
-    Tensor grad_q = at::empty(q.sizes(), grad_out.options()), grad_k = at::empty(k.sizes(), grad_out.options()), grad_v = at::empty(v.sizes(), grad_out.options());
+    const auto gradient = [&](const Tensor& x) { return x.size(0) > layout.nodes ? at::zeros(x.sizes(), grad_out.options()) : at::empty(x.sizes(), grad_out.options()); };
+    Tensor grad_q = gradient(q), grad_k = gradient(k), grad_v = gradient(v);
     Tensor shared_k = at::empty({shared_at.back(), k.size(1), k.size(2)}, grad_out.options()), shared_v = at::empty_like(shared_k);
     const kernels::Attention a = describe(layout, q, k, v, saved->causal, saved->scale);
     const float *p = probabilities.const_data_ptr<float>(), *g = grad_out.const_data_ptr<float>();

@@ -2,9 +2,11 @@
 #include <algorithm>
 
 #include <ATen/Parallel.h>
+#include <ATen/ops/add.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/gelu.h>
+#include <ATen/ops/layer_norm.h>
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -36,23 +38,38 @@ bool fast(const Tensor& x, bool gradients) {
   return x.device().is_cpu() && (x.scalar_type() == at::kFloat || (x.scalar_type() == at::kBFloat16 && !gradients));
 }
 
-Tensor norm(const Tensor& x, const Tensor& weight, double eps, float* inverse) {
+Tensor norm(const Tensor& x, const Tensor& weight, double eps, at::ScalarType type, float* inverse) {
   const std::int64_t width = x.size(-1), rows = width > 0 ? x.numel() / width : 0;
-  Tensor out = at::empty(x.sizes(), x.options());
+  Tensor out = at::empty(x.sizes(), type);
   const float* w = floats(weight);
   const auto e = static_cast<float>(eps);
   at::parallel_for(0, rows, rows_each(width), [&](std::int64_t first, std::int64_t last) {
-    if (x.scalar_type() == at::kFloat) kernels::rms_norm(floats(x), w, e, width, out.data_ptr<float>(), inverse, first, last);
+    if (type == at::kFloat) kernels::rms_norm(floats(x), w, e, width, out.data_ptr<float>(), inverse, first, last);
+    else if (x.scalar_type() == at::kFloat) kernels::rms_norm(floats(x), w, e, width, halves(out), first, last);
     else kernels::rms_norm(halves(x), w, e, width, halves(out), first, last);
   });
   return out;
+}
+
+// [width]: sums of so many rows each, then the sum of those, so the same on any number of threads. add(sums, first, last) adds rows to sums.
+template <class Add>
+Tensor sum_of_rows(std::int64_t rows, std::int64_t width, const Add& add) {
+  const std::int64_t block = 64, blocks = (rows + block - 1) / block;
+  Tensor parts = at::zeros({blocks, width}, at::kFloat), sum = at::zeros({width}, at::kFloat);
+  float *part = parts.data_ptr<float>(), *target = sum.data_ptr<float>();
+  at::parallel_for(0, blocks, std::max<std::int64_t>(1, rows_each(width) / block), [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t b = first; b < last; ++b) add(part + b * width, b * block, std::min(rows, (b + 1) * block));
+  });
+  for (std::int64_t b = 0; b < blocks; ++b)
+    for (std::int64_t i = 0; i < width; ++i) target[i] += part[b * width + i];
+  return sum;
 }
 
 struct RmsNorm : Function<RmsNorm> {
   static Tensor forward(AutogradContext* ctx, const Tensor& x_, const Tensor& weight_, double eps) {
     const Tensor x = x_.contiguous(), weight = weight_.contiguous();
     Tensor inverse = at::empty({x.numel() / std::max<std::int64_t>(1, x.size(-1))}, x.options());
-    Tensor out = norm(x, weight, eps, inverse.data_ptr<float>());
+    Tensor out = norm(x, weight, eps, at::kFloat, inverse.data_ptr<float>());
     ctx->save_for_backward({x, weight, inverse});
     return out;
   }
@@ -70,20 +87,55 @@ struct RmsNorm : Function<RmsNorm> {
       });
     }
     if (ctx->needs_input_grad(1)) {
-      // Sums of so many rows each, then the sum of those: the same on any number of threads.
-      const std::int64_t block = 64, blocks = (rows + block - 1) / block;
-      Tensor parts = at::zeros({blocks, width}, x.options());
-      float* target = parts.data_ptr<float>();
-      at::parallel_for(0, blocks, std::max<std::int64_t>(1, rows_each(width) / block), [&](std::int64_t first, std::int64_t last) {
-        for (std::int64_t b = first; b < last; ++b)
-          kernels::rms_norm_weight(floats(x), floats(inverse), floats(grad_out), width, target + b * width, b * block, std::min(rows, (b + 1) * block));
+      grad_weight = sum_of_rows(rows, width, [&](float* sums, std::int64_t first, std::int64_t last) {
+        kernels::rms_norm_weight(floats(x), floats(inverse), floats(grad_out), width, sums, first, last);
       });
-      grad_weight = at::zeros({width}, x.options());
-      float* sum = grad_weight.data_ptr<float>();
-      for (std::int64_t b = 0; b < blocks; ++b)
-        for (std::int64_t i = 0; i < width; ++i) sum[i] += target[b * width + i];
     }
     return {grad_x, grad_weight, Variable()};
+  }
+};
+
+Tensor norm_of_layer(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps, const kernels::NormExtras& extras) {
+  const std::int64_t width = x.size(-1), rows = width > 0 ? x.numel() / width : 0;
+  Tensor out = at::empty(x.sizes(), x.options());
+  const float *w = floats(weight), *b = floats(bias);
+  at::parallel_for(0, rows, rows_each(width), [&](std::int64_t first, std::int64_t last) {
+    kernels::layer_norm(floats(x), w, b, static_cast<float>(eps), width, out.data_ptr<float>(), extras, first, last);
+  });
+  return out;
+}
+
+// ATen's gives weight and bias other sums on other numbers of threads.
+struct LayerNorm : Function<LayerNorm> {
+  static Tensor forward(AutogradContext* ctx, const Tensor& x_, const Tensor& weight_, const Tensor& bias_, double eps) {
+    const Tensor x = x_.contiguous(), weight = weight_.contiguous(), bias = bias_.contiguous();
+    const std::int64_t rows = x.numel() / std::max<std::int64_t>(1, x.size(-1));
+    Tensor mean = at::empty({rows}, x.options()), inverse = at::empty({rows}, x.options());
+    Tensor out = norm_of_layer(x, weight, bias, eps, {nullptr, mean.data_ptr<float>(), inverse.data_ptr<float>()});
+    ctx->save_for_backward({x, weight, mean, inverse});
+    return out;
+  }
+  static tensor_list backward(AutogradContext* ctx, tensor_list grads) {
+    const auto saved = ctx->get_saved_variables();
+    const Tensor &x = saved[0], &weight = saved[1], &mean = saved[2], &inverse = saved[3];
+    const Tensor grad_out = grads[0].contiguous();
+    const std::int64_t width = weight.size(0), rows = mean.size(0);
+    Tensor grad_x, grad_weight, grad_bias;
+    if (ctx->needs_input_grad(0)) {
+      grad_x = at::empty(x.sizes(), x.options());
+      float* target = grad_x.data_ptr<float>();
+      at::parallel_for(0, rows, rows_each(width), [&](std::int64_t first, std::int64_t last) {
+        kernels::layer_norm_backward(floats(x), floats(weight), floats(mean), floats(inverse), floats(grad_out), width, target, first, last);
+      });
+    }
+    if (ctx->needs_input_grad(1) || ctx->needs_input_grad(2)) {
+      const Tensor both = sum_of_rows(rows, 2 * width, [&](float* sums, std::int64_t first, std::int64_t last) {
+        kernels::layer_norm_weights(floats(x), floats(mean), floats(inverse), floats(grad_out), width, sums, first, last);
+      });
+      grad_weight = both.narrow(0, 0, width);
+      grad_bias = both.narrow(0, width, width);
+    }
+    return {grad_x, grad_weight, grad_bias, Variable()};
   }
 };
 
@@ -163,11 +215,38 @@ struct Rotate : Function<Rotate> {
 
 }  // namespace
 
-Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps) {
+Tensor add(const Tensor& x, const Tensor& y) {
+  if (!fast(x, false) || x.scalar_type() != at::kFloat || y.scalar_type() != at::kBFloat16 || !x.sizes().equals(y.sizes()) || needs_gradients({x, y}))
+    return at::add(x.to(at::kFloat), y.to(at::kFloat));
+  const Tensor a = x.contiguous(), b = y.contiguous();
+  Tensor out = at::empty(a.sizes(), a.options());
+  at::parallel_for(0, out.numel(), kGrain, [&](std::int64_t first, std::int64_t last) { kernels::add(floats(a), halves(b), out.data_ptr<float>(), first, last); });
+  return out;
+}
+
+Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps, bool rounded) {
   const bool gradients = needs_gradients({x, weight});
-  if (!fast(x, gradients) || (gradients && weight.scalar_type() != at::kFloat)) return plain::rms_norm(x, weight, eps);
+  const at::ScalarType type = rounded ? at::kBFloat16 : x.scalar_type();
+  if (!fast(x, gradients) || (gradients && weight.scalar_type() != at::kFloat)) return plain::rms_norm(x, weight, eps).to(type);
   if (gradients) return RmsNorm::apply(x, weight, eps);
-  return norm(x.contiguous(), weight.to(at::kFloat).contiguous(), eps, nullptr);
+  return norm(x.contiguous(), weight.to(at::kFloat).contiguous(), eps, type, nullptr);
+}
+
+Tensor layer_norm(const Tensor& x_, const Tensor& weight_, const Tensor& bias_, double eps, Tensor* rounded) {
+  const bool narrow = weight_.scalar_type() != at::kFloat || bias_.scalar_type() != at::kFloat;
+  if (!x_.device().is_cpu() || x_.scalar_type() != at::kFloat || narrow) {
+    Tensor out = at::layer_norm(x_, {x_.size(-1)}, weight_, bias_, eps);
+    if (rounded) *rounded = out.to(at::kBFloat16);
+    return out;
+  }
+  if (needs_gradients({x_, weight_, bias_})) return LayerNorm::apply(x_, weight_, bias_, eps);
+  const Tensor x = x_.contiguous();
+  kernels::NormExtras extras;
+  if (rounded) {
+    *rounded = at::empty(x.sizes(), at::kBFloat16);
+    extras.rounded = halves(*rounded);
+  }
+  return norm_of_layer(x, weight_.contiguous(), bias_.contiguous(), eps, extras);
 }
 
 Tensor swiglu(const Tensor& gate_NF, const Tensor& up_NF) {

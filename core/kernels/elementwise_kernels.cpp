@@ -30,13 +30,13 @@ ONCEKIT_INLINE Floats<N> sigmoid(Floats<N> x) {
   return 1 / (1 + exponential<N>(-x));
 }
 
-template <class T>
+template <class T, class To>
 struct Norm {
   const T* x;
   const float* weight;
   float eps;
   Index width;
-  T* out;
+  To* out;
   float* inverse;
   template <int N>
   ONCEKIT_INLINE void run(Index first, Index last) const {
@@ -49,11 +49,99 @@ struct Norm {
       }
       const float scale = 1 / std::sqrt(sum_of<N>(sum) / static_cast<float>(width) + eps);
       if (inverse) inverse[n] = scale;
-      T* to = out + n * width;
+      To* to = out + n * width;
       for (Index i = 0; i < width; i += N) {
         const Index count = room<N>(i, width);
         put<N>(to + i, get<N>(from + i, count) * scale * get<N>(weight + i, count), count);
       }
+    }
+  }
+};
+
+struct LayerNorm {
+  const float *x, *weight, *bias;
+  float eps;
+  Index width;
+  float* out;
+  NormExtras extras;
+  template <int N>
+  ONCEKIT_INLINE void run(Index first, Index last) const {
+    for (Index n = first; n < last; ++n) {
+      const float* from = x + n * width;
+      Floats<N> sum{}, squares{};
+      for (Index i = 0; i < width; i += N) sum += get<N>(from + i, room<N>(i, width));
+      const float mean = sum_of<N>(sum) / static_cast<float>(width);
+      Index i = 0;
+      for (; i + N <= width; i += N) {
+        const Floats<N> y = load<N>(from + i) - mean;
+        squares += y * y;
+      }
+      float square = sum_of<N>(squares);
+      for (; i < width; ++i) square += (from[i] - mean) * (from[i] - mean);
+      const float scale = 1 / std::sqrt(square / static_cast<float>(width) + eps);
+      if (extras.mean) extras.mean[n] = mean, extras.inverse[n] = scale;
+      for (Index j = 0; j < width; j += N) {
+        const Index count = room<N>(j, width);
+        const Floats<N> y = (get<N>(from + j, count) - mean) * scale * get<N>(weight + j, count) + get<N>(bias + j, count);
+        put<N>(out + n * width + j, y, count);
+        if (extras.rounded) put<N>(extras.rounded + n * width + j, y, count);
+      }
+    }
+  }
+};
+
+// With h = (x - mean) r, y = h w + b: dx = r (g w - mean(g w) - h mean(g w h)).
+struct LayerNormBackward {
+  const float *x, *weight, *mean, *inverse, *grad_out;
+  Index width;
+  float* grad_x;
+  template <int N>
+  ONCEKIT_INLINE void run(Index first, Index last) const {
+    for (Index n = first; n < last; ++n) {
+      const float *from = x + n * width, *g = grad_out + n * width, m = mean[n], r = inverse[n];
+      Floats<N> sum{}, product{};
+      for (Index i = 0; i < width; i += N) {
+        const Index count = room<N>(i, width);
+        const Floats<N> back = get<N>(g + i, count) * get<N>(weight + i, count);
+        sum += back;
+        product += back * (get<N>(from + i, count) - m);
+      }
+      const float level = sum_of<N>(sum) / static_cast<float>(width), slope = sum_of<N>(product) * r * r / static_cast<float>(width);
+      for (Index i = 0; i < width; i += N) {
+        const Index count = room<N>(i, width);
+        put<N>(grad_x + n * width + i, r * (get<N>(g + i, count) * get<N>(weight + i, count) - level - (get<N>(from + i, count) - m) * slope), count);
+      }
+    }
+  }
+};
+
+struct LayerNormWeights {
+  const float *x, *mean, *inverse, *grad_out;
+  Index width;
+  float* sums;
+  template <int N>
+  ONCEKIT_INLINE void run(Index first, Index last) const {
+    for (Index n = first; n < last; ++n) {
+      const float *from = x + n * width, *g = grad_out + n * width, m = mean[n], r = inverse[n];
+      for (Index i = 0; i < width; i += N) {
+        const Index count = room<N>(i, width);
+        const Floats<N> back = get<N>(g + i, count);
+        put<N>(sums + i, get<N>(sums + i, count) + back * (get<N>(from + i, count) - m) * r, count);
+        put<N>(sums + width + i, get<N>(sums + width + i, count) + back, count);
+      }
+    }
+  }
+};
+
+struct Sum {
+  const float* x;
+  const std::uint16_t* y;
+  float* out;
+  template <int N>
+  ONCEKIT_INLINE void run(Index first, Index last) const {
+    for (Index i = first; i < last; i += N) {
+      const Index count = room<N>(i, last);
+      put<N>(out + i, get<N>(x + i, count) + get<N>(y + i, count), count);
     }
   }
 };
@@ -210,11 +298,15 @@ struct Rotation {
 }  // namespace
 
 void rms_norm(const float* x, const float* weight, float eps, std::int64_t width, float* out, float* inverse, std::int64_t first, std::int64_t last) {
-  run_vectorised(Norm<float>{x, weight, eps, width, out, inverse}, first, last);
+  run_vectorised(Norm<float, float>{x, weight, eps, width, out, inverse}, first, last);
 }
 
 void rms_norm(const std::uint16_t* x, const float* weight, float eps, std::int64_t width, std::uint16_t* out, std::int64_t first, std::int64_t last) {
-  run_vectorised(Norm<std::uint16_t>{x, weight, eps, width, out, nullptr}, first, last);
+  run_vectorised(Norm<std::uint16_t, std::uint16_t>{x, weight, eps, width, out, nullptr}, first, last);
+}
+
+void rms_norm(const float* x, const float* weight, float eps, std::int64_t width, std::uint16_t* out, std::int64_t first, std::int64_t last) {
+  run_vectorised(Norm<float, std::uint16_t>{x, weight, eps, width, out, nullptr}, first, last);
 }
 
 void rms_norm_backward(const float* x, const float* weight, const float* inverse, const float* grad_out, std::int64_t width, float* grad_x, std::int64_t first,
@@ -225,6 +317,23 @@ void rms_norm_backward(const float* x, const float* weight, const float* inverse
 void rms_norm_weight(const float* x, const float* inverse, const float* grad_out, std::int64_t width, float* grad_weight, std::int64_t first, std::int64_t last) {
   run_vectorised(NormWeight{x, inverse, grad_out, width, grad_weight}, first, last);
 }
+
+void layer_norm(const float* x, const float* weight, const float* bias, float eps, std::int64_t width, float* out, const NormExtras& extras, std::int64_t first,
+                std::int64_t last) {
+  run_vectorised(LayerNorm{x, weight, bias, eps, width, out, extras}, first, last);
+}
+
+void layer_norm_backward(const float* x, const float* weight, const float* mean, const float* inverse, const float* grad_out, std::int64_t width, float* grad_x,
+                         std::int64_t first, std::int64_t last) {
+  run_vectorised(LayerNormBackward{x, weight, mean, inverse, grad_out, width, grad_x}, first, last);
+}
+
+void layer_norm_weights(const float* x, const float* mean, const float* inverse, const float* grad_out, std::int64_t width, float* sums, std::int64_t first,
+                        std::int64_t last) {
+  run_vectorised(LayerNormWeights{x, mean, inverse, grad_out, width, sums}, first, last);
+}
+
+void add(const float* x, const std::uint16_t* y, float* out, std::int64_t first, std::int64_t last) { run_vectorised(Sum{x, y, out}, first, last); }
 
 void swiglu(const float* gate, const float* up, float* out, std::int64_t first, std::int64_t last) { run_vectorised(Gate<float>{gate, up, out}, first, last); }
 

@@ -216,6 +216,13 @@ Tensor FrozenLinear::forward(const Tensor& x_NI) const {
 
 std::int64_t FrozenLinear::bytes() const { return state_ ? state_->packed.bytes() + state_->transposed.bytes() : 0; }
 
+std::int64_t full_rows(std::int64_t rows) {
+  const std::int64_t last = rows % kLargestPiece;
+  std::int64_t size = kLargestPiece;
+  while (size / 2 >= last && size > kLeastPiece) size /= 2;
+  return last > 0 && size - last <= size / 8 ? rows - last + size : rows;
+}
+
 Compute fastest_compute() { return cpu_has_avx512_bf16() || cpu_has_amx_bf16() ? Compute::kBfloat16 : Compute::kFloat32; }
 
 std::string kernel_name(Compute compute) {

@@ -19,11 +19,18 @@ namespace oncekit::lm {
 using at::Tensor;
 
 /// Scaled dot-product attention along the paths of a tree: node n, at place j of the path of the sequence that owns it, looks at
-/// the nodes at places 0..j of that path (causal), or at all of them. q_NHW, k_NGW, v_NGW -> [N, H, W].
+/// the nodes at places 0..j of that path (causal), or at all of them. q_NHW, k_NGW, v_NGW -> [N, H, W]. Rows beyond the tree's nodes give zeros.
 Tensor attend(const Tensor& q_NHW, const Tensor& k_NGW, const Tensor& v_NGW, const TokenTree& tree, bool causal, double scale);
 
-/// x / sqrt(mean(x^2) + eps) * weight over the last dimension (Zhang and Sennrich 2019). The result has x's type.
-Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps);
+/// x + y in float32, without a wide copy of either.
+Tensor add(const Tensor& x, const Tensor& y);
+
+/// x / sqrt(mean(x^2) + eps) * weight over the last dimension (Zhang and Sennrich 2019). The result has x's type; `rounded` = bfloat16, without gradients.
+Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps, bool rounded = false);
+
+/// (x - mean) / sqrt(variance + eps) * weight + bias over the last dimension (Ba et al. 2016). Without gradients the
+/// result rounded to bfloat16 goes to `rounded` in the same pass.
+Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps, Tensor* rounded = nullptr);
 
 /// silu(gate) * up, silu(x) = x / (1 + exp(-x)) (Shazeer 2020). [N, F] each.
 Tensor swiglu(const Tensor& gate_NF, const Tensor& up_NF);
@@ -37,6 +44,7 @@ Tensor rotate(const Tensor& x_NHW, const Tensor& cos_NW2, const Tensor& sin_NW2)
 namespace plain {
 Tensor attend(const Tensor& q_NHW, const Tensor& k_NGW, const Tensor& v_NGW, const TokenTree& tree, bool causal, double scale);
 Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps);
+Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps);
 Tensor swiglu(const Tensor& gate_NF, const Tensor& up_NF);
 Tensor gelu(const Tensor& x);
 Tensor rotate(const Tensor& x_NHW, const Tensor& cos_NW2, const Tensor& sin_NW2);
@@ -65,6 +73,10 @@ class FrozenLinear {
   struct State;
   std::shared_ptr<State> state_;
 };
+
+/// The rows to bring so many in, so that a product takes them as one piece: more where a few more fill it, else as many. A product of other sizes is cut
+/// into pieces and its result copied together.
+std::int64_t full_rows(std::int64_t rows);
 
 /// GFLOP/s of the fastest product of this machine with packed weights, [m, k] x [k, n], measured now (best of some repetitions in
 /// about `seconds`): what benchmarks report their share of, and what estimates are made from.

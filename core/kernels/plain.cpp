@@ -9,6 +9,7 @@
 #include <ATen/ops/rsqrt.h>
 #include <ATen/ops/silu.h>
 #include <ATen/ops/softmax.h>
+#include <ATen/ops/zeros.h>
 
 #include "kernels/kernels.h"
 
@@ -68,12 +69,19 @@ Tensor attend(const Tensor& q_NHW, const Tensor& k_NGW, const Tensor& v_NGW, con
   // A finite number: rows that see nothing, the padding's, would turn to NaN else.
   const Tensor scores = (at::matmul(q, k.transpose(-1, -2)) * scale).masked_fill(seen.logical_not(), -1e30);
   const Tensor out = at::matmul(at::softmax(scores, -1), v).permute({0, 3, 1, 2, 4}).reshape({s * queries, heads, width});
-  return out.index_select(0, longs(padded.slot_N, device)).to(q_NHW.scalar_type());
+  const Tensor rows = out.index_select(0, longs(padded.slot_N, device)).to(q_NHW.scalar_type());
+  const std::int64_t beyond = q_NHW.size(0) - tree.nodes();
+  return beyond > 0 ? at::cat({rows, at::zeros({beyond, heads, width}, rows.options())}, 0) : rows;
 }
 
 Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps) {
   const Tensor wide = x.to(at::kFloat);
   return (wide * at::rsqrt(wide.square().mean(-1, true) + eps) * weight.to(at::kFloat)).to(x.scalar_type());
+}
+
+Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps) {
+  const Tensor apart = x.to(at::kFloat) - x.to(at::kFloat).mean(-1, true);
+  return (apart * at::rsqrt(apart.square().mean(-1, true) + eps) * weight.to(at::kFloat) + bias.to(at::kFloat)).to(x.scalar_type());
 }
 
 Tensor swiglu(const Tensor& gate_NF, const Tensor& up_NF) { return (at::silu(gate_NF.to(at::kFloat)) * up_NF.to(at::kFloat)).to(gate_NF.scalar_type()); }

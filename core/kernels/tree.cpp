@@ -5,11 +5,22 @@
 
 namespace oncekit::lm {
 
-void add_sequence(TokenTree& tree, std::span<const std::int32_t> tokens, bool share) {
+namespace {
+
+// How many tokens the last sequence begins with alike.
+std::size_t in_common(const TokenTree& tree, std::span<const std::int32_t> tokens) {
+  if (tree.sequences() == 0) return 0;
+  const auto last = tree.path(tree.sequences() - 1);
   std::size_t common = 0;
-  if (share && tree.sequences() > 0) {
-    const auto last = tree.path(tree.sequences() - 1);
-    while (common < tokens.size() && common < last.size() && tree.tokens_N[static_cast<std::size_t>(last[common])] == tokens[common]) ++common;
+  while (common < tokens.size() && common < last.size() && tree.tokens_N[static_cast<std::size_t>(last[common])] == tokens[common]) ++common;
+  return common;
+}
+
+}  // namespace
+
+void add_sequence(TokenTree& tree, std::span<const std::int32_t> tokens, bool share) {
+  const std::size_t common = share ? in_common(tree, tokens) : 0;
+  if (common > 0) {
     const auto begin = static_cast<std::size_t>(tree.offsets_S1[tree.offsets_S1.size() - 2]);
     for (std::size_t j = 0; j < common; ++j) tree.path_P.push_back(tree.path_P[begin + j]);
   }
@@ -36,12 +47,13 @@ Forest make_forest(const PackedText& items, bool share, std::int64_t nodes_a_tre
   forest.sequence_of_item.resize(items.size());
   const auto close = [&] { forest.first_node.push_back(forest.first_node.back() + forest.trees.back().nodes()); };
   for (const std::int32_t item : order) {
-    if (forest.trees.empty() || forest.trees.back().nodes() >= nodes_a_tree) {
+    const auto tokens = items[static_cast<std::size_t>(item)];
+    const auto after = [&](const TokenTree& tree) { return tree.nodes() + static_cast<std::int64_t>(tokens.size() - (share ? in_common(tree, tokens) : 0)); };
+    if (forest.trees.empty() || (after(forest.trees.back()) > nodes_a_tree && forest.trees.back().nodes() > 0)) {
       if (!forest.trees.empty()) close();
       forest.trees.emplace_back();
     }
     TokenTree& tree = forest.trees.back();
-    const auto tokens = items[static_cast<std::size_t>(item)];
     add_sequence(tree, tokens, share);
     forest.tree_of_item[static_cast<std::size_t>(item)] = static_cast<std::int32_t>(forest.trees.size() - 1);
     forest.sequence_of_item[static_cast<std::size_t>(item)] = tree.sequences() - 1;

@@ -45,7 +45,7 @@ struct Forest {
   std::int64_t base(ItemId item) const { return first_node[static_cast<std::size_t>(tree_of_item[static_cast<std::size_t>(item)])]; }
 };
 
-/// Trees of at least `nodes_a_tree` nodes (the last may be smaller). Without sharing items stay in their order.
+/// Trees of at most `nodes_a_tree` nodes, but for a longer sequence, which has a tree of its own. Without sharing items stay in their order.
 Forest make_forest(const PackedText& items, bool share, std::int64_t nodes_a_tree);
 
 }  // namespace oncekit::lm

@@ -28,7 +28,7 @@ namespace oncekit::lm {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr int kStatesVersion = 2;  ///< of the code between a model's files and its cached states
+constexpr int kStatesVersion = 3;  ///< of the code between a model's files and its cached states
 
 /// U items: their nodes, renumbered, and what is cached of them.
 struct Batch final : ItemBatch {

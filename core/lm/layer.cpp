@@ -1,19 +1,25 @@
 #include "lm/layer.h"
 
+#include <algorithm>
+
+#include <ATen/ops/arange.h>
 #include <ATen/ops/from_blob.h>
-#include <ATen/ops/layer_norm.h>
+#include <ATen/ops/index_select.h>
 #include <ATen/ops/outer.h>
 #include <ATen/ops/tensor.h>
 
 namespace oncekit::lm {
 
-TokenBatch::TokenBatch(const TokenTree& nodes, const Shape& shape, const at::Device& device) : tree(&nodes), causal(shape.causal) {
+TokenBatch::TokenBatch(const TokenTree& nodes, const Shape& shape, const at::Device& device, std::int64_t rows) : tree(&nodes), causal(shape.causal) {
   if (shape.rotary_frequencies.empty()) return;
-  // Angles in double: far positions times high frequencies lose digits in float32.
-  const Tensor positions = at::from_blob(const_cast<std::int32_t*>(nodes.positions_N.data()), {nodes.nodes()}, at::kInt).to(at::kDouble);
-  const Tensor angles = at::outer(positions, at::tensor(shape.rotary_frequencies, at::kDouble));
-  cos_NW2 = (angles.cos() * shape.rotary_scale).to(at::kFloat).to(device);
-  sin_NW2 = (angles.sin() * shape.rotary_scale).to(at::kFloat).to(device);
+  std::vector<std::int32_t> positions_N(nodes.positions_N);
+  positions_N.resize(static_cast<std::size_t>(rows));
+  const std::int32_t end = positions_N.empty() ? 0 : *std::max_element(positions_N.begin(), positions_N.end()) + 1;
+  // Angles in double, since far positions times high frequencies lose digits in float32; once a position, not once a node.
+  const Tensor angles = at::outer(at::arange(end, at::kDouble), at::tensor(shape.rotary_frequencies, at::kDouble));
+  const Tensor index = at::from_blob(positions_N.data(), {rows}, at::kInt);
+  cos_NW2 = (angles.cos() * shape.rotary_scale).to(at::kFloat).index_select(0, index).to(device);
+  sin_NW2 = (angles.sin() * shape.rotary_scale).to(at::kFloat).index_select(0, index).to(device);
 }
 
 FrozenLayer::FrozenLayer(const ModelSource& source, std::string prefix, Compute compute, at::Device device)
@@ -37,10 +43,12 @@ const Tensor& FrozenLayer::vector(const std::string& name) {
 
 BatchContext::~BatchContext() = default;
 
+Tensor BatchContext::add(const Tensor& x_ND, const Tensor& y_ND) { return lm::add(x_ND, y_ND); }
+
 Tensor BatchContext::rms_norm(const std::string& name, const Tensor& x, double eps) { return lm::rms_norm(x, vector(name + ".weight"), eps); }
 
 Tensor BatchContext::layer_norm(const std::string& name, const Tensor& x_ND, double eps) {
-  return at::layer_norm(x_ND, {x_ND.size(-1)}, vector(name + ".weight"), vector(name + ".bias"), eps);
+  return lm::layer_norm(x_ND, vector(name + ".weight"), vector(name + ".bias"), eps);
 }
 
 Tensor BatchContext::rotate(const Tensor& x_NHW) { return lm::rotate(x_NHW, batch_.cos_NW2, batch_.sin_NW2); }
@@ -53,12 +61,21 @@ Tensor BatchContext::attend(const Tensor& q_NHW, const Tensor& k_NGW, const Tens
 
 Tensor FrozenContext::linear(const std::string& name, const Tensor& x_NI) {
   const FrozenLinear& product = layer_.linear(name);
-  if (layer_.compute() == Compute::kFloat32) return product.forward(x_NI);
+  if (!rounds()) return product.forward(x_NI);
   if (!input_.is_same(x_NI)) {
     input_ = x_NI;
     rounded_ = x_NI.to(at::kBFloat16);
   }
   return product.forward(rounded_);
+}
+
+// What only products read is made in their type at once; what residuals read too is made twice in one pass.
+Tensor FrozenContext::rms_norm(const std::string& name, const Tensor& x, double eps) { return lm::rms_norm(x, vector(name + ".weight"), eps, rounds()); }
+
+Tensor FrozenContext::layer_norm(const std::string& name, const Tensor& x_ND, double eps) {
+  if (!rounds()) return BatchContext::layer_norm(name, x_ND, eps);
+  input_ = lm::layer_norm(x_ND, vector(name + ".weight"), vector(name + ".bias"), eps, &rounded_);
+  return input_;
 }
 
 }  // namespace oncekit::lm

@@ -15,14 +15,16 @@
 
 namespace oncekit::lm {
 
-/// The tokens of a batch as layers see them, on one device. `tree` must outlive it.
+/// The tokens of a batch as layers see them, on one device. `tree` must outlive it. Layers may run on more rows than the tree has nodes; those are
+/// nobody's, and count for no other.
 struct TokenBatch {
   const TokenTree* tree = nullptr;
   bool causal = true;
   Tensor cos_NW2, sin_NW2;  ///< undefined without rotary positions
 
   TokenBatch() = default;
-  TokenBatch(const TokenTree& tree, const Shape& shape, const at::Device& device);
+  TokenBatch(const TokenTree& tree, const Shape& shape, const at::Device& device, std::int64_t rows);
+  TokenBatch(const TokenTree& tree, const Shape& shape, const at::Device& device) : TokenBatch(tree, shape, device, tree.nodes()) {}
 };
 
 /// The weights of one layer (or, with an empty prefix, of the final norm), read when first used. One thread at a time.
@@ -50,6 +52,7 @@ class BatchContext : public LayerContext {
  public:
   explicit BatchContext(const TokenBatch& batch) : batch_(batch) {}
   ~BatchContext() override;
+  Tensor add(const Tensor& x_ND, const Tensor& y_ND) override;
   Tensor rms_norm(const std::string& name, const Tensor& x, double eps) override;
   Tensor layer_norm(const std::string& name, const Tensor& x_ND, double eps) override;
   Tensor rotate(const Tensor& x_NHW) override;
@@ -69,11 +72,15 @@ class FrozenContext final : public BatchContext {
  public:
   FrozenContext(FrozenLayer& layer, const TokenBatch& batch) : BatchContext(batch), layer_(layer) {}
   Tensor linear(const std::string& name, const Tensor& x_NI) override;
+  Tensor rms_norm(const std::string& name, const Tensor& x, double eps) override;
+  Tensor layer_norm(const std::string& name, const Tensor& x_ND, double eps) override;
 
  protected:
   Tensor vector(const std::string& name) override { return layer_.vector(name); }
 
  private:
+  bool rounds() const { return layer_.compute() != Compute::kFloat32; }
+
   FrozenLayer& layer_;
   Tensor input_, rounded_;  ///< of the last product: several in a row have the same input, which is rounded once
 };

@@ -128,7 +128,7 @@ class Build {
 
   void run_step(Progress& progress) {
     FrozenLayer layer(job_.source, step_ > 0 ? job_.architecture.layer_prefix(step_ - 1) : "", job_.compute, device_);
-    FrozenLayer outer(job_.source, "", job_.compute, device_);
+    FrozenLayer outer(job_.source, "", Compute::kFloat32, device_);  // norms alone, whose result is stored
     const RowFile out(boundary(step_), true);
     std::unique_ptr<RowFile> in;
     if (step_ > 0) in = std::make_unique<RowFile>(boundary(step_ - 1), false);
@@ -167,7 +167,8 @@ class Build {
   }
 
   Tensor run_tree(const TokenTree& tree, FrozenLayer& layer, FrozenLayer& outer, const RowFile* in) {
-    const TokenBatch batch(tree, job_.architecture.shape(), device_);
+    const std::int64_t nodes = tree.nodes(), rows = full_rows(nodes);
+    const TokenBatch batch(tree, job_.architecture.shape(), device_, rows);
     Tensor x;
     if (in == nullptr) {
       const ReadTensor read = [&](const std::string& name) {
@@ -177,8 +178,9 @@ class Build {
       };
       x = job_.architecture.embed(read, tree.tokens_N, tree.positions_N);
     } else {
-      const Tensor stored = at::empty({tree.nodes(), width_}, job_.states);
-      in->read(stored.mutable_data_ptr(), static_cast<std::size_t>(stored.nbytes()), static_cast<std::uint64_t>(job_.forest.first_node[tree_]) * row_bytes_);
+      const Tensor stored = at::empty({rows, width_}, job_.states);
+      stored.narrow(0, nodes, rows - nodes).zero_();
+      in->read(stored.mutable_data_ptr(), static_cast<std::size_t>(nodes) * row_bytes_, static_cast<std::uint64_t>(job_.forest.first_node[tree_]) * row_bytes_);
       FrozenContext context(layer, batch);
       x = job_.architecture.layer(context, stored.to(device_, at::kFloat));
     }
@@ -186,7 +188,7 @@ class Build {
       FrozenContext context(outer, batch);
       x = job_.architecture.finish(context, x);
     }
-    return x.to(at::kCPU, job_.states).contiguous();
+    return x.narrow(0, 0, nodes).to(at::kCPU, job_.states).contiguous();
   }
 
   // ---- means and last states ------------------------------------------------------------------------------------------------

@@ -85,10 +85,10 @@ at::Tensor Bert::layer(lm::LayerContext& context, const at::Tensor& x_ND) const 
   const auto heads = [&](const char* name) { return context.linear(name, x_ND).view({-1, shape_.heads, shape_.head_width}); };
   const at::Tensor seen = context.attend(heads("attention.self.query"), heads("attention.self.key"), heads("attention.self.value"),
                                          1 / std::sqrt(static_cast<double>(shape_.head_width)));
-  const at::Tensor y = context.layer_norm("attention.output.LayerNorm", x_ND + context.linear("attention.output.dense", seen), eps_);
+  const at::Tensor y = context.layer_norm("attention.output.LayerNorm", context.add(x_ND, context.linear("attention.output.dense", seen)), eps_);
   const at::Tensor wide = context.linear("intermediate.dense", y);
   const at::Tensor active = activation_ == "relu" ? at::relu(wide) : activation_ == "gelu" ? context.gelu(wide) : at::gelu(wide, "tanh");
-  return context.layer_norm("output.LayerNorm", y + context.linear("output.dense", active), eps_);
+  return context.layer_norm("output.LayerNorm", context.add(y, context.linear("output.dense", active)), eps_);
 }
 
 BertEncoder::BertEncoder(const Options& options, const Dims& dims)

@@ -88,9 +88,9 @@ at::Tensor Llama::layer(lm::LayerContext& context, const at::Tensor& x_ND) const
   }
   const at::Tensor seen = context.attend(context.rotate(q), context.rotate(k), heads("self_attn.v_proj", shape_.kv_heads, h),
                                          1 / std::sqrt(static_cast<double>(shape_.head_width)));
-  const at::Tensor y = x_ND + context.linear("self_attn.o_proj", seen);
+  const at::Tensor y = context.add(x_ND, context.linear("self_attn.o_proj", seen));
   const at::Tensor r = context.rms_norm("post_attention_layernorm", y, eps_);
-  return y + context.linear("mlp.down_proj", context.swiglu(context.linear("mlp.gate_proj", r), context.linear("mlp.up_proj", r)));
+  return context.add(y, context.linear("mlp.down_proj", context.swiglu(context.linear("mlp.gate_proj", r), context.linear("mlp.up_proj", r))));
 }
 
 LlamaEncoder::LlamaEncoder(const Options& options, const Dims& dims)

@@ -173,6 +173,18 @@ TEST_CASE("attention reads heads that are slices of one product", "[unit][lm]") 
   CHECK(relative(lm::attend(part(0), part(1), part(2), tree, true, 0.2), lm::plain::attend(part(0), part(1), part(2), tree, true, 0.2)) < 1e-5);
 }
 
+TEST_CASE("rows beyond the tree's nodes give zeros and change no other", "[unit][lm]") {
+  const TokenTree tree = tree_of(of_lengths({5, 1, 20}), false);
+  at::manual_seed(8);
+  const Tensor q = at::randn({30, 2, 32}), k = at::randn({30, 2, 32}), v = at::randn({30, 2, 32});
+  const auto own = [](const Tensor& x) { return x.narrow(0, 0, 26); };
+  for (const auto attend : {&lm::attend, &lm::plain::attend}) {
+    const Tensor out = attend(q, k, v, tree, true, 0.2);
+    CHECK(own(out).equal(attend(own(q), own(k), own(v), tree, true, 0.2)));
+    CHECK(out.narrow(0, 26, 4).eq(0).all().item<bool>());
+  }
+}
+
 TEST_CASE("large scores do not overflow", "[unit][lm]") {
   const TokenTree tree = tree_of(of_lengths({3, 30}), false);
   const Tensor q = at::randn({33, 2, 32}) * 1000, v = at::randn({33, 2, 32});
@@ -189,6 +201,10 @@ TEST_CASE("norm, gate and rotation equal their plain twins, gradients too", "[un
       compare(
           "norm " + shape, [](const auto& x) { return lm::rms_norm(x[0], x[1], 1e-5); }, [](const auto& x) { return lm::plain::rms_norm(x[0], x[1], 1e-5); },
           {at::randn({n, width}) * 3, at::randn({width})});
+      // Of one number the result is the bias, and its gradient is what rounding leaves of zero.
+      if (width > 1) compare(
+          "layer norm " + shape, [](const auto& x) { return lm::layer_norm(x[0], x[1], x[2], 1e-5); },
+          [](const auto& x) { return lm::plain::layer_norm(x[0], x[1], x[2], 1e-5); }, {at::randn({n, width}) * 3 + 1, at::randn({width}), at::randn({width})});
       compare(
           "gate " + shape, [](const auto& x) { return lm::swiglu(x[0], x[1]); }, [](const auto& x) { return lm::plain::swiglu(x[0], x[1]); },
           {at::randn({n, width}) * 20, at::randn({n, width})});
@@ -202,6 +218,24 @@ TEST_CASE("norm, gate and rotation equal their plain twins, gradients too", "[un
             [&](const auto& x) { return lm::rotate(x[0], cos, sin); }, [&](const auto& x) { return lm::plain::rotate(x[0], cos, sin); },
             {at::randn({n, heads, width})});
       }
+}
+
+TEST_CASE("norms rounded in the same pass are the norms rounded, and a residual is a sum", "[unit][lm]") {
+  at::manual_seed(9);
+  for (const std::int64_t width : {1, 5, 16, 100, 576}) {
+    const Tensor x = at::randn({65, width}) * 3, weight = at::randn({width}), bias = at::randn({width}), y = at::randn({65, width}).to(at::kBFloat16);
+    CHECK(lm::rms_norm(x, weight, 1e-5, true).equal(lm::rms_norm(x, weight, 1e-5).to(at::kBFloat16)));
+    Tensor rounded;
+    const Tensor norm = lm::layer_norm(x, weight, bias, 1e-5, &rounded);
+    CHECK(norm.equal(lm::layer_norm(x, weight, bias, 1e-5)));
+    CHECK(rounded.equal(norm.to(at::kBFloat16)));
+    CHECK(lm::add(x, y).equal(x + y));
+    CHECK(lm::add(x.t(), y.t()).equal((x + y).t()));
+    CHECK(lm::add(x, x).equal(x + x));
+  }
+  const Tensor leaf = at::randn({3, 4}).requires_grad_();
+  lm::add(leaf, at::randn({3, 4}).to(at::kBFloat16)).sum().backward();
+  CHECK(leaf.grad().eq(1).all().item<bool>());
 }
 
 TEST_CASE("gelu equals its plain twin, gradients too", "[unit][lm]") {
@@ -253,6 +287,12 @@ TEST_CASE("gelu and its gradient at every size of number", "[unit][lm]") {
   CHECK(std::isnan(slopes[2].item<float>()));
   CHECK(std::signbit(lm::gelu(at::tensor({-0.0f})).item<float>()));
   CHECK(lm::gelu(at::randn({5, 3}, at::kDouble)).scalar_type() == at::kDouble);
+}
+
+TEST_CASE("rows are filled up to a whole piece when few are missing", "[unit][lm]") {
+  for (const auto& [rows, full] : std::vector<std::pair<std::int64_t, std::int64_t>>{{0, 0}, {1, 1}, {2, 2}, {57, 64}, {60, 64}, {64, 64}, {65, 65}, {500, 512}, {600, 600},
+                                                                                     {1000, 1024}, {1024, 1024}, {1030, 1030}, {2040, 2048}, {1500, 1536}})
+    CHECK(lm::full_rows(rows) == full);
 }
 
 TEST_CASE("frozen products equal at::linear", "[unit][lm]") {

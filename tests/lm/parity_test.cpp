@@ -79,7 +79,7 @@ TEST_CASE("shared prefixes, small batches and separate items give the same state
   const lm::Forest apart = lm::make_forest(stored.tokens, false, 1024);
   const at::Tensor expected = test::states_of(job_of(stored, apart, layers), stored.tokens, scratch.fresh("a"), workspace);
   CHECK(apart.nodes() == apart.tokens);
-  for (const std::int64_t nodes : {1, 8, 30, 1024}) {
+  for (const std::int64_t nodes : {1, 16, 30, 1024}) {
     const lm::Forest shared = lm::make_forest(stored.tokens, true, nodes);
     INFO(nodes << " nodes a tree");
     if (nodes > 1) CHECK(shared.nodes() < apart.nodes());

@@ -56,7 +56,10 @@ class LayerContext {
   virtual ~LayerContext();
   /// W x + b: weight NAME.weight [O, I] and, where the checkpoint has it, NAME.bias [O].
   virtual Tensor linear(const std::string& name, const Tensor& x_NI) = 0;
-  /// x / sqrt(mean(x^2) + eps) * NAME.weight over the last dimension (Zhang and Sennrich 2019).
+  /// x + y, float32: a residual. The same as x + y, in one pass over memory.
+  virtual Tensor add(const Tensor& x_ND, const Tensor& y_ND) = 0;
+  /// x / sqrt(mean(x^2) + eps) * NAME.weight over the last dimension (Zhang and Sennrich 2019). For linear layers alone: it may come rounded as their
+  /// products round their input.
   virtual Tensor rms_norm(const std::string& name, const Tensor& x, double eps) = 0;
   /// Layer normalisation with NAME.weight and NAME.bias (Ba et al. 2016).
   virtual Tensor layer_norm(const std::string& name, const Tensor& x_ND, double eps) = 0;
