@@ -1,5 +1,9 @@
 #include "base/allocator.h"
 
+#include <new>
+#include <string_view>
+#include <system_error>
+
 #if defined(__GLIBC__) || __has_include(<malloc.h>)
 #include <malloc.h>
 #endif
@@ -16,6 +20,13 @@ bool tune_allocator() noexcept {
 #else
   return true;
 #endif
+}
+
+bool is_out_of_memory(const std::exception& error) noexcept {
+  if (dynamic_cast<const std::bad_alloc*>(&error)) return true;
+  if (const auto* system = dynamic_cast<const std::system_error*>(&error)) return system->code() == std::errc::not_enough_memory;
+  const std::string_view text = error.what();  // c10's allocators for the CPU, and CUDA's
+  return text.find("can't allocate memory") != text.npos || text.find("CUDA out of memory") != text.npos;
 }
 
 }  // namespace oncekit

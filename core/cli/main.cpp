@@ -1,6 +1,8 @@
 // The program: parses the command line, runs one command, turns failures into one paragraph and an exit code.
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
+#include <exception>
 #include <iostream>
 
 #include <unistd.h>
@@ -20,6 +22,26 @@ void on_signal(int) {
   [[maybe_unused]] const auto n = ::write(STDERR_FILENO, kText, sizeof kText - 1);
 }
 
+constexpr const char* kOutOfMemory = "out of memory";
+constexpr const char* kLessMemory = "use a smaller train.batch_size or evaluate.batch_items, raise the limit (`ulimit -d`), or take a machine with more memory";
+
+// Where no catch can be: OpenMP's threads, destructors. What was written so far is whole, since files get their final names last.
+[[noreturn]] void on_terminate() {
+  if (const std::exception_ptr unhandled = std::current_exception()) {
+    try {
+      std::rethrow_exception(unhandled);
+    } catch (const std::exception& error) {
+      if (oncekit::is_out_of_memory(error)) {
+        std::fprintf(stderr, "error: %s; %s\n", kOutOfMemory, kLessMemory);
+        _exit(static_cast<int>(oncekit::ErrorKind::kRun));
+      }
+      std::fprintf(stderr, "error: unexpected failure where nothing can catch it: %s\n", error.what());
+    } catch (...) {
+    }
+  }
+  std::abort();
+}
+
 int report(const oncekit::Error& error) {
   std::cout.flush();
   const bool color = isatty(STDERR_FILENO) && !std::getenv("NO_COLOR");
@@ -31,6 +53,7 @@ int report(const oncekit::Error& error) {
 
 int main(int argc, char** argv) {
   using namespace oncekit;
+  std::set_terminate(on_terminate);
   std::signal(SIGINT, on_signal);
   std::signal(SIGTERM, on_signal);
   std::signal(SIGPIPE, SIG_IGN);  // a reader that left, or a limit on file sizes, is an error to report, not an end
@@ -66,9 +89,8 @@ int main(int argc, char** argv) {
     return static_cast<int>(ErrorKind::kUsage);
   } catch (const Error& e) {
     return report(e);
-  } catch (const std::bad_alloc&) {
-    return report(Error(ErrorKind::kRun, "out of memory", "use a smaller train.batch_size or evaluate.batch_items, or a machine with more memory"));
   } catch (const std::exception& e) {
+    if (is_out_of_memory(e)) return report(Error(ErrorKind::kRun, kOutOfMemory, kLessMemory));
     // What reaches here was not foreseen: the first line only, torch appends its stack.
     const std::string text = e.what();
     return report(Error(ErrorKind::kRun, "unexpected failure: " + text.substr(0, text.find('\n')), "please report it, with the command and log.txt of the run"));

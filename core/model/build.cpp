@@ -3,6 +3,7 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
+#include <c10/util/Logging.h>
 #include <torch/headeronly/version.h>
 
 #include "model/recommender.h"
@@ -15,6 +16,7 @@ namespace oncekit {
 void start_torch(int threads) {
   at::set_num_threads(threads);
   at::set_num_interop_threads(1);
+  FLAGS_caffe2_use_fatal_for_enforce = false;  // memory that ran out is an exception, not an abort
 }
 
 std::string torch_version() {

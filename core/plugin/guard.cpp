@@ -3,8 +3,9 @@
 #include <exception>
 #include <map>
 #include <mutex>
-#include <new>
 #include <tuple>
+
+#include "base/allocator.h"
 
 namespace oncekit {
 namespace {
@@ -45,9 +46,8 @@ void rethrow_from_plugin(const std::string& plugin, const std::string& component
   } catch (const Error& error) {
     if (!error.where().empty() || error.kind() == ErrorKind::kInterrupted) throw;
     throw Error(error.kind(), error.message(), error.hint(), component.empty() ? subject : component);
-  } catch (const std::bad_alloc&) {
-    throw Error(ErrorKind::kRun, failed + "out of memory", "lower the batch size or [run] memory_gib");
   } catch (const std::exception& error) {
+    if (is_out_of_memory(error)) throw Error(ErrorKind::kRun, failed + "out of memory", "lower the batch size or [run] memory_gib");
     // LibTorch appends a stack trace after the first line.
     const std::string_view text = error.what();
     throw Error(ErrorKind::kPlugin, failed + std::string(text.substr(0, text.find('\n'))), hint);

@@ -11,7 +11,7 @@ namespace oncekit {
 
 /// REQUIRES: called inside a catch block. Rethrows the exception in flight:
 ///   Error            as it is; without a place (where) it gets "KIND/NAME"
-///   std::bad_alloc   Error(kRun): out of memory
+///   out of memory    Error(kRun), LibTorch's own exceptions of that kind too
 ///   anything else    Error(kPlugin) with the first line of what(), the plugin, the component and the call
 [[noreturn]] void rethrow_from_plugin(const std::string& plugin, const std::string& component, std::string_view call);
 
