@@ -77,6 +77,8 @@ Augmented augment(Corpus&& corpus, const AugmentSetup& setup, Workspace& workspa
 
 /// For run.json and `augment --json`.
 nlohmann::ordered_json augment_record(const std::vector<AugmentFigures>& figures, const AugmentSetup& setup);
+/// What the leak guard came to, in one line: "3 of 5 histories get an answer; 2 withheld".
+std::string guard_summary(const AugmentFigures& figures);
 /// For people: one paragraph an augmenter.
 std::string augment_text(const std::vector<AugmentFigures>& figures, const AugmentSetup& setup);
 

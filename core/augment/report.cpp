@@ -12,6 +12,16 @@ std::string share(std::int64_t part, std::int64_t whole) {
   return whole > 0 ? fmt::format("{:.1f}%", 100.0 * static_cast<double>(part) / static_cast<double>(whole)) : "-";
 }
 
+}  // namespace
+
+std::string guard_summary(const AugmentFigures& f) {
+  return fmt::format("{} of {} histories get an answer; {} {}{}", f.guard.given, f.guard.histories, f.guard.withheld,
+                     f.leaky ? "only because answers.allow_leak overrides the guard: results are leaky/" : "withheld",
+                     f.guard.unknown > 0 ? fmt::format(" ({} because the prompt is not known)", f.guard.unknown) : "");
+}
+
+namespace {
+
 std::string one(const AugmentFigures& f, const AugmentSetup& setup) {
   std::string text = fmt::format("{} (augmenter/{})\n", f.name, f.component);
   const auto line = [&](const std::string& what, const std::string& value) { text += fmt::format("  {:<18}{}\n", what, value); };
@@ -43,9 +53,7 @@ std::string one(const AugmentFigures& f, const AugmentSetup& setup) {
   }
   for (const auto& [reason, count] : f.faults) line("  tries failed", fmt::format("{} x {}", count, reason));
   if (f.guard.histories > 0) {
-    line("leak guard", fmt::format("{} of {} histories get an answer; {} withheld{}{}", f.guard.given, f.guard.histories, f.guard.withheld,
-                                   f.guard.unknown > 0 ? fmt::format(" ({} because the prompt is not known)", f.guard.unknown) : "",
-                                   f.leaky ? "; overridden by answers.allow_leak: results are leaky/" : ""));
+    line("leak guard", guard_summary(f));
     for (const auto& [split, leaks] : f.leaks)
       if (leaks.seen_positive > 0)
         line("  " + split, fmt::format("{} of {} impressions ask for something that a prompt about the user had shown; used: {}", leaks.seen_positive, leaks.impressions, leaks.used));

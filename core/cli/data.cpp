@@ -168,8 +168,7 @@ void check_leaks(const Target& target, Context& context) {
   }
   if (session.augmented().empty()) context.out << "no augmenters: no prompt has shown anything\n";
   for (const AugmentFigures& f : session.augmented()) {
-    context.out << fmt::format("{}: {} histories of users with answers, {} get one, {} withheld{}\n", f.name, f.guard.histories, f.guard.given, f.guard.withheld,
-                               f.guard.unknown > 0 ? fmt::format(" ({} because the prompt is not known)", f.guard.unknown) : "");
+    context.out << fmt::format("{}: {}\n", f.name, guard_summary(f));
     for (const char* split : {"train", "dev", "test"})
       if (const auto found = f.leaks.find(split); found != f.leaks.end())
         context.out << fmt::format("  {:<6} {:>9} impressions, {:>9} of users with answers, {:>9} with their click in a prompt, {:>9} that use such an answer\n", split,

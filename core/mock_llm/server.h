@@ -16,8 +16,8 @@ struct MockOptions {
   double faults = 0;               ///< share of tries that go wrong, all kinds alike; a function of (request, attempt, seed)
   std::uint64_t seed = 1;
   std::string answers = "helpful"; ///< "helpful" | "random" (words and topics drawn at random) | "echo"
-  std::string key;                 ///< when not empty, another key gets 401, and the answer echoes the key that was sent
-  std::filesystem::path log;       ///< one JSON line a request: hash of body, try, outcome; "" = none
+  std::string key{};               ///< when not empty, another key gets 401, and the answer echoes the key that was sent
+  std::filesystem::path log{};     ///< one JSON line a request: hash of body, try, outcome; "" = none
 };
 
 /// Runs in threads of its own from construction to destruction. Throws Error(kRun) when the port is taken.
