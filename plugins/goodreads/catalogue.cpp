@@ -53,7 +53,6 @@ std::string author_ids(std::string_view raw) {
   return writers.empty() ? others : writers;
 }
 
-// Original titles stand with works; a work's title is that of the edition named as its best, as in the released scripts.
 namespace {
 
 // A row for this book with its title, or null when nobody needs the book.
@@ -68,6 +67,7 @@ BookRow* add_wanted(std::vector<BookRow>& rows, std::int32_t book, const std::ve
 
 }  // namespace
 
+// Original titles stand with works; a work's title is that of the edition named as its best, as in the released scripts.
 void read_works(const fs::path& file, const Names& books, const std::vector<std::uint8_t>& wanted, const Options& options, Workspace& workspace,
                 Tally& tally, const std::function<void(BookRow&, std::int64_t)>& take) {
   read_rows<BookRow>(file, "reading works", options, workspace, tally, [&](std::int64_t number, std::string_view line, std::vector<BookRow>& rows) -> const char* {
