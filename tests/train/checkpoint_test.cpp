@@ -251,8 +251,9 @@ TEST_CASE("child: trains in a folder", "[.][train-child]") {
 
 namespace {
 
-/// Runs the child; kills it `after` microseconds from when it has made its model, unless after < 0. True when it was killed.
-bool run_child(const fs::path& folder, const std::string& kill_point, long after) {
+/// Runs the child; unless after < 0, kills it `after` microseconds from when it has made its model and saved `saves` times.
+/// True when it was killed.
+bool run_child(const fs::path& folder, const std::string& kill_point, long after, int saves = 0) {
   fs::remove(folder / "started");
   ::setenv("ONCEKIT_TEST_FOLDER", folder.c_str(), 1);
   ::setenv("ONCEKIT_TEST_KILL", kill_point.c_str(), 1);
@@ -267,12 +268,27 @@ bool run_child(const fs::path& folder, const std::string& kill_point, long after
   REQUIRE(posix_spawn(&pid, self.c_str(), &actions, nullptr, arguments, environ) == 0);
   posix_spawn_file_actions_destroy(&actions);
   int status = 0;
+  bool ended = false;
   if (after >= 0) {
-    while (!fs::exists(folder / "started") && waitpid(pid, &status, WNOHANG) == 0) ::usleep(1000);
-    ::usleep(static_cast<useconds_t>(after));
-    ::kill(pid, SIGKILL);
+    const auto last = [&] {
+      std::error_code none_yet;
+      return fs::read_symlink(folder / "checkpoints" / "last", none_yet);
+    };
+    const auto wait_while = [&](auto condition) {
+      for (; !ended && condition(); ::usleep(1000)) ended = waitpid(pid, &status, WNOHANG) == pid;
+    };
+    fs::path seen = last();
+    wait_while([&] { return !fs::exists(folder / "started"); });
+    for (; saves > 0; --saves) {
+      wait_while([&] { return last() == seen; });
+      seen = last();
+    }
+    if (!ended) {
+      ::usleep(static_cast<useconds_t>(after));
+      ::kill(pid, SIGKILL);
+    }
   }
-  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  while (!ended && waitpid(pid, &status, 0) < 0 && errno == EINTR) {
   }
   if (WIFSIGNALED(status)) return true;
   INFO(read_file(folder / "child.log"));
@@ -325,14 +341,15 @@ TEST_CASE("killed at 20 random moments and resumed: the same bits", "[fault]") {
   const tiny::Folder straight, folder;
   REQUIRE_FALSE(run_child(straight.path(), "", -1));
   const auto expected = outcome(straight.path());
-  // On average each run gets an eighth of the way.
+  // Each run makes up to two saves, counted and not timed, since the machine may be slower by now; then up to a check's time more.
   const auto time = [&](const char* file) { return fs::last_write_time(straight.path() / file); };
-  const auto quarter = static_cast<std::uint64_t>(std::chrono::duration<double, std::micro>(time("summary") - time("started")).count() / 4);
+  const auto check = static_cast<std::uint64_t>(std::chrono::duration<double, std::micro>(time("summary") - time("started")).count() / 17);
   Rng rng(2026);
   int kills = 0;
   std::set<std::int64_t> steps;
   for (int tries = 0; kills < 20 && tries < 60; ++tries) {
-    if (!run_child(folder.path(), "", static_cast<long>(rng.below(quarter + 1)))) {
+    const auto after = static_cast<long>(rng.below(check + 1));
+    if (!run_child(folder.path(), "", after, static_cast<int>(rng.below(3)))) {
       // It came to its end first: compared, and another one is begun.
       CHECK(outcome(folder.path()) == expected);
       fs::remove_all(folder.path());
@@ -343,6 +360,7 @@ TEST_CASE("killed at 20 random moments and resumed: the same bits", "[fault]") {
     if (fs::exists(folder.path() / "checkpoints" / "last")) steps.insert(read_train_state(folder.path() / "checkpoints" / "last").step);
   }
   CHECK(kills == 20);
+  CAPTURE(steps);
   CHECK(steps.size() > 5);  // they fell all over training
   REQUIRE_FALSE(run_child(folder.path(), "", -1));
   const auto result = outcome(folder.path());
