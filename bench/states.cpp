@@ -17,21 +17,17 @@
 namespace oncekit::bench {
 namespace {
 
-/// All frozen layers over one tree in memory: what build_states does between reading and writing.
+/// All frozen layers over all trees in memory: what build_states does between reading and writing.
 at::Tensor frozen_states(const ModelSource& source, const lm::Architecture& architecture, const lm::Forest& forest, std::int64_t layers, lm::Compute compute) {
-  const c10::NoGradGuard no_gradients;
-  std::vector<at::Tensor> states;
-  for (const lm::TokenTree& tree : forest.trees)
-    states.push_back(architecture.embed([&](const std::string& name) { return source.read(lm::checkpoint_name(source, name)); }, tree.tokens_N, tree.positions_N).to(at::kBFloat16));
-  for (std::int64_t l = 0; l < layers; ++l) {
-    lm::FrozenLayer layer(source, architecture.layer_prefix(l), compute, at::kCPU);
+  const lm::StatesJob job{source, architecture, forest, layers, false, compute, at::kBFloat16, "cpu"};
+  std::vector<at::Tensor> states(forest.trees.size());
+  for (std::int64_t s = 0; s <= layers; ++s) {
+    lm::FrozenStep step(job, s);
     for (std::size_t t = 0; t < forest.trees.size(); ++t) {
-      const std::int64_t nodes = forest.trees[t].nodes(), rows = lm::full_rows(nodes);
-      const lm::TokenBatch batch(forest.trees[t], architecture.shape(), at::kCPU, rows);
-      lm::FrozenContext context(layer, batch);
-      const at::Tensor x = at::zeros({rows, architecture.shape().width});
-      x.narrow(0, 0, nodes).copy_(states[t]);  // in bf16, as they are stored
-      states[t] = architecture.layer(context, x).narrow(0, 0, nodes).to(at::kBFloat16);
+      const lm::TokenTree& tree = forest.trees[t];
+      const at::Tensor below = lm::FrozenStep::rows_for(job, tree.nodes());
+      if (s > 0) below.narrow(0, 0, tree.nodes()).copy_(states[t]);
+      states[t] = step.run(tree, below);
     }
   }
   return states.back();

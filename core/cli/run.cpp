@@ -81,19 +81,22 @@ void add_run(CLI::App& app, Context& context) {
 void add_eval(CLI::App& app, Context& context) {
   auto run = std::make_shared<std::string>();
   auto overrides = std::make_shared<std::vector<std::string>>();
-  auto splits = std::make_shared<std::vector<std::string>>(std::vector<std::string>{"test"});
+  auto splits = std::make_shared<std::vector<std::string>>();
+  auto latency = std::make_shared<bool>(false);
   CLI::App* command = app.add_subcommand("eval", "evaluate a run's best checkpoint again");
   command->add_option("run", *run, "a run: its folder, its name, the end of its name, or last")->required()->type_name("RUN");
   command->add_option("overrides", *overrides, "[dataset] and [evaluate] keys, e.g. 'evaluate.metrics=[\"hit@10\"]'")->type_name("KEY=VALUE ...");
-  command->add_option("--split", *splits, "train, dev or test")->type_name("SPLIT")->capture_default_str();
+  command->add_option("--split", *splits, "train, dev or test (default: test, or with --latency none)")->type_name("SPLIT")->allow_extra_args(false);
+  command->add_flag("--latency", *latency, "milliseconds of one call, p50 and p99: encoding a new item, encoding a user, scoring 100 candidates");
   context.add_compute(*command);
   context.add_json(*command);
-  examples(*command, {"oncekit eval last", "oncekit eval last --split dev --split test 'evaluate.metrics=[\"auc\", \"hit@10\"]'"});
+  examples(*command, {"oncekit eval last", "oncekit eval last --latency --threads 1", "oncekit eval last --split dev --split test 'evaluate.metrics=[\"auc\", \"hit@10\"]'"});
   command->callback([=, &context] {
     EvalRequest request;
     request.folder = find_run(context.out_folder, *run);
     request.overrides = *overrides;
-    request.splits = *splits;
+    request.latency = *latency;
+    request.splits = splits->empty() && !*latency ? std::vector<std::string>{"test"} : *splits;
     request.workspace = context.workspace_options();
     print_results(context, evaluate_run(request, context.plugins()));
   });

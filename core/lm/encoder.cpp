@@ -54,8 +54,11 @@ struct LanguageModelEncoder::State {
   bool final_norm = false;         ///< the last layer is among those used
   Forest forest;
   at::ScalarType type = at::kBFloat16;
+  std::optional<StatesJob> job;           ///< what the cached states are made by
   std::shared_ptr<const Mapping> states;  ///< [nodes, D], or [items, D] float32 when `pooled`
   bool pooled = false;
+  std::vector<std::unique_ptr<FrozenStep>> resident;  ///< all frozen layers, once encode_new() has asked for them
+  std::int64_t memory_budget = 0;
   std::map<std::string, std::string> frozen, facts;
   Tuning tuning;
 
@@ -71,6 +74,12 @@ struct LanguageModelEncoder::State {
   void read_tokens(const Items& items, Workspace& workspace);
   void build_cache(Workspace& workspace);
   CacheKey key(const std::string& kind, const StatesJob& job) const;
+
+  /// Fills the batch's tree and last nodes; -> its nodes' rows in the cached states.
+  std::vector<std::int64_t> place(std::span<const ItemId> ids_U, Batch& batch) const;
+  Tensor run_frozen(const TokenTree& tree);
+  /// Tuned layers and fusion. x: the cut's states of a batch's nodes, [N, D], or with `means` its items' pooled ones, [U, D].
+  Tensor fuse(const Batch& batch, Tensor x, bool means);
 };
 
 // ---- preparation ---------------------------------------------------------------------------------------------------------
@@ -149,39 +158,36 @@ CacheKey LanguageModelEncoder::State::key(const std::string& kind, const StatesJ
 }
 
 void LanguageModelEncoder::State::build_cache(Workspace& workspace) {
-  StatesJob job{*source, *architecture, forest, cut, final_norm && cut == used, Compute::kFloat32, type, workspace.device()};
-  job.compute = options.compute == "auto" ? fastest_compute() : options.compute == "bf16" ? Compute::kBfloat16 : Compute::kFloat32;
+  const Compute compute = options.compute == "auto" ? fastest_compute() : options.compute == "bf16" ? Compute::kBfloat16 : Compute::kFloat32;
+  this->job.emplace(StatesJob{*source, *architecture, forest, cut, final_norm && cut == used, compute, type, workspace.device()});
+  const StatesJob& job = *this->job;
+  memory_budget = workspace.memory_budget();
   const bool keep_all = options.keep_pooled == "all";
   pooled = keep_all && cut == used && options.pooling != "attention";
   // Mean states serve every layer of the model; the pass that makes them goes through all of it.
   StatesJob whole = job;
   whole.layers = architecture->shape().layers;
   whole.finish = true;
-  const auto tell = [&](const StatesJob& what) {
+  const auto estimate = [&](const StatesJob& what) {
     const StatesCost cost = states_cost(what);
     const double rate = gemm_peak(what.compute, nodes_a_tree(architecture->shape()), architecture->shape().width, 4 * architecture->shape().width, 0.2) * 0.75e9;
-    const auto mib = [](std::int64_t bytes) { return static_cast<double>(bytes) / (1 << 20); };
-    log::info(fmt::format("states of {} items: {} tokens, {} to compute, {} layers; {:.0f} MiB that stay, {:.0f} MiB of disk on the way, about {:.0f} MiB of memory "
-                          "and {:.0f} s ({})", forest.tree_of_item.size(), forest.tokens, forest.nodes(), what.layers, mib(cost.result), mib(cost.disk), mib(cost.memory),
-                          cost.flop / rate, kernel_name(what.compute)));
-    if (cost.memory > workspace.memory_budget())
-      log::warn(fmt::format("one layer needs about {:.0f} MiB, more than the memory budget of {:.0f} MiB", mib(cost.memory), mib(workspace.memory_budget())));
+    return BuildEstimate{fmt::format("states of {} items: {} tokens, {} to compute, {} layers ({})", forest.tree_of_item.size(), forest.tokens, forest.nodes(), what.layers,
+                                     kernel_name(what.compute)),
+                         cost.flop / rate, cost.memory, cost.disk, cost.result};
   };
   fs::path entry;
   if (keep_all) {
     entry = workspace.cache(key("pooled", whole), [&](const fs::path& folder) {
-      tell(whole);
       build_states(whole, folder, folder, workspace);
       fs::remove(folder / "states.bin");
-    }, CacheBuild::kResumable);
+    }, CacheBuild::kResumable, [&] { return estimate(whole); });
   }
   if (pooled) {
     states = Mapping::open(entry / fmt::format("{}.{:04d}.bin", options.pooling, cut));
   } else {
     entry = workspace.cache(key("states", job), [&](const fs::path& folder) {
-      tell(job);
       build_states(job, folder, {}, workspace);
-    }, CacheBuild::kResumable);
+    }, CacheBuild::kResumable, [&] { return estimate(job); });
     states = Mapping::open(entry / "states.bin");
   }
   const std::size_t expected = pooled ? forest.tree_of_item.size() * static_cast<std::size_t>(model_width()) * sizeof(float)
@@ -232,6 +238,32 @@ void LanguageModelEncoder::prepare(const Items& items, Workspace& workspace) {
 
 // ---- batches -------------------------------------------------------------------------------------------------------------
 
+std::vector<std::int64_t> LanguageModelEncoder::State::place(std::span<const ItemId> ids_U, Batch& batch) const {
+  TokenTree& tree = batch.tree;
+  DistinctTokens nodes(static_cast<std::size_t>(forest.nodes()));
+  for (const ItemId id : ids_U) {
+    const std::int64_t base = forest.base(id);
+    const TokenTree& stored = forest.trees[static_cast<std::size_t>(forest.tree_of_item[static_cast<std::size_t>(id)])];
+    std::int64_t own = 0, place = 0;
+    for (const std::int64_t node : forest.path(id)) {
+      const std::int64_t row = nodes.row(static_cast<std::int32_t>(base + node));
+      // Ancestors of a known node are known: an item's new nodes are the tail of its path.
+      if (row == tree.nodes()) {
+        tree.tokens_N.push_back(stored.tokens_N[static_cast<std::size_t>(node)]);
+        tree.positions_N.push_back(stored.positions_N[static_cast<std::size_t>(node)]);
+      } else {
+        own = place + 1;
+      }
+      tree.path_P.push_back(row);
+      ++place;
+    }
+    tree.first_own_S.push_back(own);
+    tree.offsets_S1.push_back(static_cast<std::int64_t>(tree.path_P.size()));
+    batch.lasts_U.push_back(place > 0 ? tree.path_P.back() : -1);
+  }
+  return nodes.ids();
+}
+
 std::unique_ptr<ItemBatch> LanguageModelEncoder::gather(std::span<const ItemId> ids_U) const {
   const State& s = *state_;
   auto batch = std::make_unique<Batch>();
@@ -246,64 +278,78 @@ std::unique_ptr<ItemBatch> LanguageModelEncoder::gather(std::span<const ItemId> 
     }
     return batch;
   }
-  TokenTree& tree = batch->tree;
-  DistinctTokens nodes(static_cast<std::size_t>(s.forest.nodes()));
-  for (const ItemId id : ids_U) {
-    const std::int64_t base = s.forest.base(id);
-    const TokenTree& stored = s.forest.trees[static_cast<std::size_t>(s.forest.tree_of_item[static_cast<std::size_t>(id)])];
-    std::int64_t own = 0, place = 0;
-    for (const std::int64_t node : s.forest.path(id)) {
-      const std::int64_t row = nodes.row(static_cast<std::int32_t>(base + node));
-      // Ancestors of a known node are known: an item's new nodes are the tail of its path.
-      if (row == tree.nodes()) {
-        tree.tokens_N.push_back(stored.tokens_N[static_cast<std::size_t>(node)]);
-        tree.positions_N.push_back(stored.positions_N[static_cast<std::size_t>(node)]);
-      } else {
-        own = place + 1;
-      }
-      tree.path_P.push_back(row);
-      ++place;
-    }
-    tree.first_own_S.push_back(own);
-    tree.offsets_S1.push_back(static_cast<std::int64_t>(tree.path_P.size()));
-    batch->lasts_U.push_back(place > 0 ? tree.path_P.back() : -1);
-  }
+  const std::vector<std::int64_t> nodes = s.place(ids_U, *batch);
   const std::size_t row = width * c10::elementSize(s.type);
-  batch->states.resize(nodes.ids().size() * row);
-  for (std::size_t n = 0; n < nodes.ids().size(); ++n)
-    std::memcpy(batch->states.data() + n * row, s.states->data() + static_cast<std::size_t>(nodes.ids()[n]) * row, row);
+  batch->states.resize(nodes.size() * row);
+  for (std::size_t n = 0; n < nodes.size(); ++n)
+    std::memcpy(batch->states.data() + n * row, s.states->data() + static_cast<std::size_t>(nodes[n]) * row, row);
   return batch;
 }
 
 Tensor LanguageModelEncoder::encode(const ItemBatch& items) {
   State& s = *state_;
   const auto& batch = static_cast<const Batch&>(items);
-  const auto U = static_cast<std::int64_t>(batch.ids_U.size());
   const at::Device where = s.projection->weight.device();
   const at::ScalarType type = s.pooled ? at::kFloat : s.type;
-  const std::int64_t rows = s.pooled ? U : batch.tree.nodes();
+  const std::int64_t rows = s.pooled ? static_cast<std::int64_t>(batch.ids_U.size()) : batch.tree.nodes();
   // A copy: autograd keeps its input until the backward pass, and the batch may be gone by then.
   const Tensor stored = at::from_blob(const_cast<char*>(batch.states.data()), {rows, s.model_width()}, type);
-  Tensor x = where.is_cpu() ? stored.to(at::kFloat, /*non_blocking=*/false, /*copy=*/true) : stored.to(where).to(at::kFloat);
-  if (!s.layers.empty() && rows > 0) {
-    const TokenBatch tokens(batch.tree, s.architecture->shape(), where);
-    for (const auto& layer : s.layers) x = layer->forward(x, tokens);
-    if (s.norm) x = s.norm->forward(x, tokens);
+  return s.fuse(batch, where.is_cpu() ? stored.to(at::kFloat, /*non_blocking=*/false, /*copy=*/true) : stored.to(where).to(at::kFloat), s.pooled);
+}
+
+Tensor LanguageModelEncoder::encode_new(ItemId id) {
+  State& s = *state_;
+  Batch batch;
+  batch.ids_U = {id};
+  s.place(batch.ids_U, batch);
+  return s.fuse(batch, s.run_frozen(batch.tree).to(s.projection->weight.device()).to(at::kFloat), false);
+}
+
+Tensor LanguageModelEncoder::State::run_frozen(const TokenTree& tree) {
+  if (tree.nodes() == 0) return at::zeros({0, model_width()});
+  if (resident.empty()) {
+    double bytes = linear_weights(*architecture) * static_cast<double>(cut) * (job->compute == Compute::kFloat32 ? 4 : 2);
+    for (const TensorNeed& need : architecture->embedding_tensors()) {
+      double values = 4;
+      for (const std::int64_t n : need.shape) values *= static_cast<double>(n);
+      bytes += values;
+    }
+    if (bytes > static_cast<double>(memory_budget))
+      throw Error(ErrorKind::kRun, fmt::format("the frozen layers take {:.1f} GiB in memory when all are kept there, and the budget is {:.1f} GiB", bytes / (1 << 30),
+                                               static_cast<double>(memory_budget) / (1 << 30)), "raise run.memory_gib on a machine that has it", "content_encoder/" + options.weights);
+    for (std::int64_t step = 0; step <= cut; ++step) resident.push_back(std::make_unique<FrozenStep>(*job, step));
   }
-  const Tensor z = s.projection->forward(x);
+  Tensor x;
+  for (const auto& step : resident) {
+    const Tensor below = FrozenStep::rows_for(*job, tree.nodes());
+    if (x.defined()) below.narrow(0, 0, tree.nodes()).copy_(x);
+    x = step->run(tree, below);
+  }
+  return x;
+}
+
+Tensor LanguageModelEncoder::State::fuse(const Batch& batch, Tensor x, bool means) {
+  const auto U = static_cast<std::int64_t>(batch.ids_U.size());
+  const std::int64_t rows = x.size(0);
+  if (!layers.empty() && rows > 0) {
+    const TokenBatch tokens(batch.tree, architecture->shape(), x.device());
+    for (const auto& layer : layers) x = layer->forward(x, tokens);
+    if (norm) x = norm->forward(x, tokens);
+  }
+  const Tensor z = projection->forward(x);
   const nn::Sequences sequences{batch.tree.path_P, batch.tree.offsets_S1};
-  if (s.attention) return s.attention->forward(z, sequences);
-  if (!s.pooled && s.options.pooling == "mean") return nn::mean(z, sequences);
+  if (attention) return attention->forward(z, sequences);
+  if (!means && options.pooling == "mean") return nn::mean(z, sequences);
   // One row an item; a row of zeros for items without tokens.
   std::vector<std::int64_t> picked(batch.lasts_U);
   bool empty = false;
   for (std::int64_t i = 0; i < U; ++i) {
     auto& at = picked[static_cast<std::size_t>(i)];
     if (at < 0) empty = true, at = rows;
-    else if (s.pooled) at = i;
+    else if (means) at = i;
   }
-  if (s.pooled && !empty) return z;
-  return nn::gather(empty ? at::cat({z, at::zeros({1, s.width}, z.options())}, 0) : z, picked);
+  if (means && !empty) return z;
+  return nn::gather(empty ? at::cat({z, at::zeros({1, width}, z.options())}, 0) : z, picked);
 }
 
 // ---- what the core asks --------------------------------------------------------------------------------------------------

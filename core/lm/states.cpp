@@ -75,7 +75,7 @@ double now() { return std::chrono::duration<double>(std::chrono::steady_clock::n
 class Build {
  public:
   Build(const StatesJob& job, fs::path folder, fs::path pooled, Workspace& workspace)
-      : job_(job), folder_(std::move(folder)), pooled_(std::move(pooled)), workspace_(workspace), device_(job.device),
+      : job_(job), folder_(std::move(folder)), pooled_(std::move(pooled)), workspace_(workspace),
         width_(job.architecture.shape().width), row_bytes_(static_cast<std::uint64_t>(width_) * c10::elementSize(job.states)) {}
 
   void run() {
@@ -127,8 +127,7 @@ class Build {
   }
 
   void run_step(Progress& progress) {
-    FrozenLayer layer(job_.source, step_ > 0 ? job_.architecture.layer_prefix(step_ - 1) : "", job_.compute, device_);
-    FrozenLayer outer(job_.source, "", Compute::kFloat32, device_);  // norms alone, whose result is stored
+    FrozenStep step(job_, step_);
     const RowFile out(boundary(step_), true);
     std::unique_ptr<RowFile> in;
     if (step_ > 0) in = std::make_unique<RowFile>(boundary(step_ - 1), false);
@@ -141,7 +140,7 @@ class Build {
         if (now() - kept_at_ > kKeepEvery) sync(out), keep();
         const TokenTree& tree = job_.forest.trees[tree_];
         if (tree.nodes() == 0) continue;
-        const Tensor y = run_tree(tree, layer, outer, in.get());
+        const Tensor y = run_tree(tree, step, in.get());
         const auto base = static_cast<std::uint64_t>(job_.forest.first_node[tree_]);
         out.write(y.const_data_ptr(), static_cast<std::size_t>(y.nbytes()), base * row_bytes_);
         if (!pooled_.empty()) write_pooled(tree, y);
@@ -157,7 +156,6 @@ class Build {
       throw;
     }
     sync(out);
-    tables_.clear();
     ++step_;  // for the record: what comes next
     tree_ = 0;
     keep();
@@ -166,29 +164,11 @@ class Build {
     at_point("layer");
   }
 
-  Tensor run_tree(const TokenTree& tree, FrozenLayer& layer, FrozenLayer& outer, const RowFile* in) {
-    const std::int64_t nodes = tree.nodes(), rows = full_rows(nodes);
-    const TokenBatch batch(tree, job_.architecture.shape(), device_, rows);
-    Tensor x;
-    if (in == nullptr) {
-      const ReadTensor read = [&](const std::string& name) {
-        Tensor& table = tables_[name];  // read once: a quantised table is computed as a whole
-        if (!table.defined()) table = job_.source.read(checkpoint_name(job_.source, name));
-        return table;
-      };
-      x = job_.architecture.embed(read, tree.tokens_N, tree.positions_N);
-    } else {
-      const Tensor stored = at::empty({rows, width_}, job_.states);
-      stored.narrow(0, nodes, rows - nodes).zero_();
-      in->read(stored.mutable_data_ptr(), static_cast<std::size_t>(nodes) * row_bytes_, static_cast<std::uint64_t>(job_.forest.first_node[tree_]) * row_bytes_);
-      FrozenContext context(layer, batch);
-      x = job_.architecture.layer(context, stored.to(device_, at::kFloat));
-    }
-    if (step_ == job_.layers && job_.finish) {
-      FrozenContext context(outer, batch);
-      x = job_.architecture.finish(context, x);
-    }
-    return x.narrow(0, 0, nodes).to(at::kCPU, job_.states).contiguous();
+  Tensor run_tree(const TokenTree& tree, FrozenStep& step, const RowFile* in) {
+    if (in == nullptr) return step.run(tree, {});
+    const Tensor below = FrozenStep::rows_for(job_, tree.nodes());
+    in->read(below.mutable_data_ptr(), static_cast<std::size_t>(tree.nodes()) * row_bytes_, static_cast<std::uint64_t>(job_.forest.first_node[tree_]) * row_bytes_);
+    return step.run(tree, below);
   }
 
   // ---- means and last states ------------------------------------------------------------------------------------------------
@@ -242,13 +222,11 @@ class Build {
   const StatesJob& job_;
   fs::path folder_, pooled_;
   Workspace& workspace_;
-  at::Device device_;
   std::int64_t width_;
   std::uint64_t row_bytes_;
   std::int64_t step_ = 0;
   std::size_t tree_ = 0;
   double seconds_ = 0, began_ = 0, kept_at_ = 0;  ///< seconds_: of earlier, interrupted builds
-  std::map<std::string, Tensor> tables_;  ///< embeddings, while boundary 0 is made
   std::unique_ptr<RowFile> mean_, last_;
   std::vector<std::vector<std::int64_t>> items_of_tree_;
 };
@@ -258,6 +236,40 @@ class Build {
 std::function<void(const std::string&)>& states_fault_hook() {
   static std::function<void(const std::string&)> hook;
   return hook;
+}
+
+FrozenStep::FrozenStep(const StatesJob& job, std::int64_t step)
+    : job_(job), step_(step), device_(job.device), layer_(job.source, step > 0 ? job.architecture.layer_prefix(step - 1) : "", job.compute, device_),
+      outer_(job.source, "", Compute::kFloat32, device_) {}
+
+Tensor FrozenStep::rows_for(const StatesJob& job, std::int64_t nodes) {
+  const std::int64_t rows = full_rows(nodes);
+  const Tensor x = at::empty({rows, job.architecture.shape().width}, job.states);
+  x.narrow(0, nodes, rows - nodes).zero_();
+  return x;
+}
+
+Tensor FrozenStep::run(const TokenTree& tree, const Tensor& below) {
+  const c10::AutoGradMode no_gradients(false);
+  const std::int64_t nodes = tree.nodes();
+  const TokenBatch batch(tree, job_.architecture.shape(), device_, step_ > 0 ? full_rows(nodes) : nodes);
+  Tensor x;
+  if (step_ == 0) {
+    const ReadTensor read = [&](const std::string& name) {
+      Tensor& table = tables_[name];
+      if (!table.defined()) table = job_.source.read(checkpoint_name(job_.source, name));
+      return table;
+    };
+    x = job_.architecture.embed(read, tree.tokens_N, tree.positions_N);
+  } else {
+    FrozenContext context(layer_, batch);
+    x = job_.architecture.layer(context, below.to(device_, at::kFloat));
+  }
+  if (step_ == job_.layers && job_.finish) {
+    FrozenContext context(outer_, batch);
+    x = job_.architecture.finish(context, x);
+  }
+  return x.narrow(0, 0, nodes).to(at::kCPU, job_.states).contiguous();
 }
 
 std::int64_t nodes_a_tree(const Shape& shape) { return shape.width >= 2048 ? 2048 : 1024; }

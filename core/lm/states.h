@@ -5,8 +5,8 @@
 #include <filesystem>
 #include <string>
 
-#include "kernels/kernels.h"
 #include "kernels/tree.h"
+#include "lm/layer.h"
 #include "oncekit/language_model.h"
 #include "weights/model_source.h"
 
@@ -34,6 +34,24 @@ struct StatesCost {
 StatesCost states_cost(const StatesJob& job);
 /// Of one layer's products: a token costs twice as many operations.
 double linear_weights(const Architecture& architecture);
+
+/// One step through the frozen layers: step 0 makes boundary 0 from the embeddings, step l runs layer l - 1; step job.layers ends with the final
+/// norm where job.finish is set. Weights are read when first used and kept while it lives. The job must outlive it. One thread at a time.
+class FrozenStep {
+ public:
+  FrozenStep(const StatesJob& job, std::int64_t step);
+  /// Memory for a boundary of one tree, [full_rows(nodes), D] in job.states: zeros behind the tree's nodes.
+  static Tensor rows_for(const StatesJob& job, std::int64_t nodes);
+  /// below: rows_for() with the boundary below in it; step 0 takes none. -> [nodes, D] in job.states, on the host.
+  Tensor run(const TokenTree& tree, const Tensor& below);
+
+ private:
+  const StatesJob& job_;
+  std::int64_t step_;
+  at::Device device_;
+  FrozenLayer layer_, outer_;             ///< outer: the final norm, never rounded, since its result is stored
+  std::map<std::string, Tensor> tables_;  ///< embeddings; read once: a quantised table is computed as a whole
+};
 
 /// Builds into `folder`: states.bin [nodes, D], row-major, in the states' type, and about.json (figures of the build). Keeps its progress
 /// there too: called again on a folder that a killed or interrupted build left, it goes on and ends with the same bytes. At most one layer, or

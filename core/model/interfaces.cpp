@@ -14,6 +14,8 @@ ContentEncoder::~ContentEncoder() = default;
 UserEncoder::~UserEncoder() = default;
 Interaction::~Interaction() = default;
 
+Tensor ContentEncoder::encode_new(ItemId id) { return encode(*gather({&id, 1})); }
+
 std::vector<ParamGroup> ContentEncoder::groups() {
   ParamGroup rest{"rest", {}};
   for (const Tensor& parameter : parameters())

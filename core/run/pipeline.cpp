@@ -291,8 +291,19 @@ ResultList evaluate_run(const EvalRequest& request, PluginHost& plugins) {
   for (const std::string& split : request.splits)
     for (const std::string& ranker : session.evaluate_options().rankers)
       append(results, "rankers/" + ranker + "/" + split + "/", session.evaluate_ranker(ranker, split));
+  if (request.latency) {
+    for (const Latency& of : session.latency(request.splits.empty() ? "test" : request.splits.front())) {
+      if (!of.problem.empty()) {
+        log::warn("latency of " + of.call + " not measured: " + of.problem);
+        continue;
+      }
+      results.emplace_back("latency/" + of.call + "_p50_ms", of.p50_ms);
+      results.emplace_back("latency/" + of.call + "_p99_ms", of.p99_ms);
+      results.emplace_back("latency/" + of.call + "_calls", static_cast<double>(of.calls));
+    }
+  }
   for (const auto& [name, value] : session.facts()) results.emplace_back("data/" + name, value);
-  results.emplace_back("eval/impressions_per_s", session.impressions_per_s());
+  if (session.impressions_per_s() > 0) results.emplace_back("eval/impressions_per_s", session.impressions_per_s());
   results.emplace_back("memory/peak_mib", static_cast<double>(peak_memory()) / (1 << 20));
   return results;
 }

@@ -37,6 +37,7 @@ struct EvalRequest {
   std::filesystem::path folder;         ///< of a run with a checkpoint
   std::vector<std::string> overrides;   ///< of its recipe: [dataset] and [evaluate] keys
   std::vector<std::string> splits{"test"};
+  bool latency = false;                 ///< also time single calls, for users of the first split, or of test when there is none
   WorkspaceOptions workspace;
 };
 

@@ -14,6 +14,7 @@ namespace oncekit {
 namespace {
 
 const std::vector<std::string> kSlices{"new", "warm", "empty", "seen", "cold"};
+const std::vector<std::pair<std::string, std::string>> kCalls{{"new_item", "encode a new item"}, {"user", "encode a user"}, {"score", "score 100 candidates"}};
 
 // Lines up columns: the first to the left, the others to the right.
 std::string align(const std::vector<std::vector<std::string>>& rows, bool color) {
@@ -89,6 +90,12 @@ std::string results_table(const ResultList& results, bool color) {
     if (!text.empty()) text += "\n";
     text += align(rows, color);
   }
+  std::vector<std::vector<std::string>> latency{{"one call", "p50 ms", "p99 ms", "calls"}};
+  for (const auto& [call, title] : kCalls)
+    if (const auto p50 = values.find("latency/" + call + "_p50_ms"); p50 != values.end())
+      latency.push_back({title, fmt::format("{:.3f}", p50->second), fmt::format("{:.3f}", values.at("latency/" + call + "_p99_ms")),
+                         human_count(static_cast<std::int64_t>(values.at("latency/" + call + "_calls")))});
+  if (latency.size() > 1) text += (text.empty() ? "" : "\n") + align(latency, color);
   const auto of = [&](const std::string& key) { const auto at = values.find(key); return at == values.end() ? std::nan("") : at->second; };
   std::vector<std::string> parts;
   if (const double best = of("data/best_auc"); !std::isnan(best)) {

@@ -9,7 +9,7 @@
 #include "recipe/check.h"
 #include "run/pipeline.h"
 #include "train/sampler.h"
-#include "train/scorer.h"
+#include "score/scorer.h"
 
 namespace oncekit {
 namespace {
@@ -149,6 +149,12 @@ Metrics Session::evaluate_split(const std::string& name, GroupTable* groups) {
 Metrics Session::evaluate_ranker(const std::string& ranker, const std::string& name) {
   const Impressions& impressions = split(name);
   return measure(impressions, [&](const Impressions& shown) { return rank_untrained(context(), ranker, shown); }, nullptr);
+}
+
+std::vector<Latency> Session::latency(const std::string& name) {
+  LatencyOptions options;
+  options.batch_items = evaluate_options().batch_items;
+  return measure_latency(*model_, corpus_, split(name), options, workspace_);
 }
 
 Metrics Session::measure(const Impressions& impressions, const ListScorer& score, GroupTable* groups) {

@@ -14,6 +14,7 @@
 #include "recipe/recipe.h"
 #include "run/options.h"
 #include "run/workspace.h"
+#include "score/latency.h"
 #include "train/options.h"
 
 namespace oncekit {
@@ -57,6 +58,8 @@ class Session {
   /// split: "train", "dev" or "test". Throws Error(kUsage) when it has no impressions or no labels.
   Metrics evaluate_split(const std::string& split, GroupTable* groups);
   Metrics evaluate_ranker(const std::string& ranker, const std::string& split);
+  /// Of single calls, for users of a split. REQUIRES: build_model()
+  std::vector<Latency> latency(const std::string& split);
   /// Of the evaluations so far; 0 before the first.
   double impressions_per_s() const { return seconds_ > 0 ? impressions_ / seconds_ : 0; }
 

@@ -10,6 +10,7 @@
 #include "cache/lock.h"
 #include "cache/store.h"
 #include "oncekit/error.h"
+#include "oncekit/log.h"
 #include "run/environment.h"
 #include "run/progress.h"
 
@@ -41,12 +42,34 @@ HostWorkspace::HostWorkspace(WorkspaceOptions options) : options_(std::move(opti
 
 HostWorkspace::~HostWorkspace() = default;
 
-fs::path HostWorkspace::cache(const CacheKey& key, const std::function<void(const fs::path&)>& build, CacheBuild mode) {
+std::string estimate_text(const BuildEstimate& e) {
+  std::string text;
+  const auto add = [&](const std::string& part) { text += (text.empty() ? "" : ", ") + part; };
+  if (e.result > 0) add(human_bytes(static_cast<double>(e.result)) + " that stay");
+  if (e.disk > 0) add(human_bytes(static_cast<double>(e.disk)) + " of disk on the way");
+  if (e.memory > 0) add("about " + human_bytes(static_cast<double>(e.memory)) + " of memory");
+  if (e.seconds > 0) add(e.seconds < 1 ? "less than a second" : "about " + human_seconds(e.seconds));
+  return text;
+}
+
+void HostWorkspace::announce(const BuildEstimate& e) const {
+  log::info(e.what + "; " + estimate_text(e));
+  if (e.memory > options_.memory_budget)
+    log::warn("this needs about " + human_bytes(static_cast<double>(e.memory)) + ", more than the memory budget of " + human_bytes(static_cast<double>(options_.memory_budget)));
+}
+
+fs::path HostWorkspace::cache(const CacheKey& key, const std::function<void(const fs::path&)>& build, CacheBuild mode, const std::function<BuildEstimate()>& estimate) {
   const CacheStore store(options_.cache);
+  if (!options_.build) {
+    if (const auto folder = find_cache(key)) return *folder;
+    if (!missing_) missing_ = MissingCache{key, estimate ? std::optional(estimate()) : std::nullopt};
+    throw Error(ErrorKind::kRun, "the " + key.kind() + " that this needs are not in the cache, and a plan builds nothing", "", "cache/" + key.kind());
+  }
   const auto start = std::chrono::steady_clock::now();
   CacheUse use;
   const auto build_here = [&](const fs::path& folder) {
     use.built = true;
+    if (estimate) announce(estimate());
     build(folder);
   };
   do {

@@ -21,6 +21,7 @@ struct WorkspaceOptions {
   std::uint64_t seed = 2023;
   std::string device = "cpu";
   std::int64_t memory_budget = 0;                  ///< bytes; 0 = three quarters of what is available
+  bool build = true;                               ///< false: cache() only finds; what it lacks is in missing()
   enum class Show { kNothing, kLines, kBar } show = Show::kNothing;  ///< progress on stderr
 };
 
@@ -33,13 +34,19 @@ struct CacheUse {
   double seconds = 0;   ///< building, or waiting for it
 };
 
+/// What a plan would have to build.
+struct MissingCache {
+  CacheKey key;
+  std::optional<BuildEstimate> estimate;
+};
+
 class HostWorkspace final : public Workspace {
  public:
   explicit HostWorkspace(WorkspaceOptions options);
   ~HostWorkspace() override;
 
   std::filesystem::path cache(const CacheKey& key, const std::function<void(const std::filesystem::path&)>& build,
-                              CacheBuild mode = CacheBuild::kFresh) override;
+                              CacheBuild mode = CacheBuild::kFresh, const std::function<BuildEstimate()>& estimate = {}) override;
   std::optional<std::filesystem::path> find_cache(const CacheKey& key) const override;
   std::filesystem::path model(std::string_view name) const override;
   void parallel_for(std::int64_t n, std::int64_t grain, const std::function<void(std::int64_t, std::int64_t)>& body) override;
@@ -54,10 +61,13 @@ class HostWorkspace final : public Workspace {
   std::vector<Count> counts() const;
   /// The cache entries asked for so far, in that order. Each is kept from `oncekit cache clean` while this object lives.
   std::vector<CacheUse> cache_uses() const;
+  /// With options.build false: what cache() was asked for first and did not find. The Error it throws then says little more.
+  const std::optional<MissingCache>& missing() const noexcept { return missing_; }
   const WorkspaceOptions& options() const noexcept { return options_; }
 
  private:
   WorkspaceOptions options_;
+  void announce(const BuildEstimate& estimate) const;
   // Keeps the entry from being cleaned. False when it went away before that.
   bool hold(const std::filesystem::path& folder, const CacheKey& key) const;
   void note_use(const CacheUse& use) const;
@@ -65,8 +75,12 @@ class HostWorkspace final : public Workspace {
   mutable std::mutex mutex_;
   std::vector<Count> counts_;
   mutable std::vector<CacheUse> uses_;
+  std::optional<MissingCache> missing_;
   mutable std::map<std::filesystem::path, std::unique_ptr<FileLock>> held_;
 };
+
+/// "137 MiB that stay, 274 MiB of disk on the way, about 25 MiB of memory and 5.2 s": what is known of it.
+std::string estimate_text(const BuildEstimate& estimate);
 
 /// Set by SIGINT and SIGTERM handlers; read by check_cancelled(). A second signal ends the process at once.
 std::atomic<bool>& cancel_requested();

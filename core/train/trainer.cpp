@@ -299,6 +299,8 @@ class Training {
 
 }  // namespace
 
+std::int64_t most_steps(const TrainOptions& options, std::int64_t samples) { return Horizon(options, samples).total; }
+
 TrainSummary train(Recommender& model, const Corpus& corpus, const TrainSetup& setup, const DevCheck& dev, Workspace& workspace) {
   // Kernels that have a deterministic form use it (a sum into equal indices, for one). Filling fresh memory would only cost time.
   at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/true);

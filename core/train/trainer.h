@@ -34,6 +34,9 @@ struct TrainSummary {
 /// Dev metrics, flat names without the split: {"auc": 0.61, ...}. Must not change the model.
 using DevCheck = std::function<std::map<std::string, double>(std::int64_t step)>;
 
+/// Optimizer steps of a training that no early stopping ends. samples: of an epoch (Sampler::size()).
+std::int64_t most_steps(const TrainOptions& options, std::int64_t samples);
+
 struct TrainSetup {
   TrainOptions options;
   std::uint64_t seed = 0;                ///< run.seed

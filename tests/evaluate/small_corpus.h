@@ -14,7 +14,7 @@ namespace oncekit::test {
 class TestWorkspace final : public Workspace {
  public:
   explicit TestWorkspace(int threads = 1) : threads_(threads) {}
-  std::filesystem::path cache(const CacheKey&, const std::function<void(const std::filesystem::path&)>&, CacheBuild) override {
+  std::filesystem::path cache(const CacheKey&, const std::function<void(const std::filesystem::path&)>&, CacheBuild, const std::function<BuildEstimate()>&) override {
     throw Error(ErrorKind::kRun, "no cache in this test");
   }
   std::optional<std::filesystem::path> find_cache(const CacheKey&) const override { return std::nullopt; }

@@ -16,7 +16,7 @@ namespace {
 
 enum class Fault {
   kNone, kPaddingLeaks, kOtherUsers, kEmptyIsNan, kDeadParameter, kNotSaved, kOwnSeed, kNoise, kOverflow, kAllRows, kWrongWidth,
-  kWrongShape, kThrows, kNoGradient, kSetsThreads
+  kWrongShape, kThrows, kNoGradient, kSetsThreads, kOtherWhenNew
 };
 
 struct Options {
@@ -116,6 +116,7 @@ class Words final : public ContentEncoder {
     sums_UD = sums_UD / (fault == Fault::kEmptyIsNan ? lengths_U : lengths_U.clamp_min(1)).unsqueeze(1);
     return dropout_(sums_UD);
   }
+  Tensor encode_new(ItemId id) override { return ContentEncoder::encode_new(id) + (fault == Fault::kOtherWhenNew ? 1 : 0); }
   std::vector<ParamGroup> groups() override {
     if (fault == Fault::kDeadParameter) return {{"mine", {table_}}};
     return ContentEncoder::groups();
@@ -200,6 +201,7 @@ TEST_CASE("the kit names the fault of a broken content encoder", "[unit]") {
       {words<Fault::kPaddingLeaks>, "alone differs by"},
       {words<Fault::kEmptyIsNan>, "vectors are finite, items without text included: has"},
       {words<Fault::kDeadParameter>, "parameter groups: group 'mine' is neither \"lm\" nor \"rest\""},
+      {words<Fault::kOtherWhenNew>, "an item as if it were new: encode_new() of item 0 differs by"},
       {words<Fault::kSetsThreads>, "the number of threads was changed"},
   };
   for (const auto& [registers, expected] : cases) CHECK_THAT(failures_of(report_of(registers)), Catch::Contains(expected));

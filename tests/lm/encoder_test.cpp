@@ -99,6 +99,54 @@ TEST_CASE("wherever the model is cut, items have the same vectors", "[unit][lm]"
   }
 }
 
+TEST_CASE("an item as if it were new has the vector that the cache gives it", "[unit][lm]") {
+  const test::Scratch scratch;
+  auto workspace = test::workspace_in(scratch.path);
+  Items items = some_items();
+  items.ids.push_back("empty");
+  for (auto& [name, column] : items.attributes) column.push_back("");
+  const auto check = [&](const lm::Options& options) {
+    llama::LlamaOptions all{options, "causal"};
+    llama::LlamaEncoder encoder(all, Dims{16, 16});
+    encoder.prepare(items, workspace);
+    encoder.eval();
+    const c10::AutoGradMode no_gradients(false);
+    for (ItemId id = 0; id < static_cast<ItemId>(items.size()); ++id) {
+      const Tensor cached = encoder.encode(*encoder.gather({&id, 1})), fresh = encoder.encode_new(id);
+      CHECK(fresh.sizes() == at::IntArrayRef({1, 16}));
+      CHECK((at::equal(fresh, cached) || test::relative_rms(fresh, cached) < 1e-5));  // both zero without tokens
+    }
+  };
+  for (const char* pooling : {"attention", "mean", "last"}) {
+    for (const char* lead : {"news article:", ""}) {
+      INFO(pooling << " '" << lead << "'");
+      lm::Options options = toy_options();
+      options.lead = lead;
+      if (options.lead.empty()) options.tags = {"", ""};  // the item without texts is then one without tokens
+      options.pooling = pooling;
+      check(options);
+      options.tune_layers = 2;
+      check(options);
+      options.tune_layers = 0;
+      options.layers = 2;
+      options.keep_pooled = std::string(pooling) == "attention" ? "none" : "all";
+      check(options);
+    }
+  }
+}
+
+TEST_CASE("an item as if it were new: more layers than the memory budget holds are refused", "[unit][lm][errors]") {
+  const test::Scratch scratch;
+  auto workspace = test::workspace_in(scratch.path);
+  WorkspaceOptions small = workspace.options();
+  small.memory_budget = 4096;
+  HostWorkspace tight(small);
+  llama::LlamaOptions all{toy_options(), "causal"};
+  llama::LlamaEncoder encoder(all, Dims{16, 16});
+  encoder.prepare(some_items(), tight);
+  CHECK_THROWS_WITH(encoder.encode_new(0), Catch::Contains("frozen layers take") && Catch::Contains("run.memory_gib"));
+}
+
 TEST_CASE("what must change an item's vector does", "[unit][lm]") {
   const test::Scratch scratch;
   auto workspace = test::workspace_in(scratch.path);

@@ -17,7 +17,7 @@
 #include "oncekit/error.h"
 #include "train/checkpoint.h"
 #include "train/optimizer.h"
-#include "train/scorer.h"
+#include "score/scorer.h"
 #include "train/tiny.h"
 #include "train/trainer.h"
 #include "weights/safetensors.h"

@@ -17,7 +17,7 @@ using namespace oncekit;
 
 class TestWorkspace final : public Workspace {
  public:
-  std::filesystem::path cache(const CacheKey&, const std::function<void(const std::filesystem::path&)>&, CacheBuild) override { return {}; }
+  std::filesystem::path cache(const CacheKey&, const std::function<void(const std::filesystem::path&)>&, CacheBuild, const std::function<BuildEstimate()>&) override { return {}; }
   std::optional<std::filesystem::path> find_cache(const CacheKey&) const override { return std::nullopt; }
   std::filesystem::path model(std::string_view) const override { return {}; }
   void parallel_for(std::int64_t n, std::int64_t, const std::function<void(std::int64_t, std::int64_t)>& body) override { body(0, n); }

@@ -12,7 +12,7 @@
 #include "train/checkpoint.h"
 #include "train/loss.h"
 #include "train/optimizer.h"
-#include "train/scorer.h"
+#include "score/scorer.h"
 #include "train/tiny.h"
 #include "train/trainer.h"
 

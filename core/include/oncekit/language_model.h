@@ -144,6 +144,8 @@ class LanguageModelEncoder : public ContentEncoder {
   void prepare(const Items& items, Workspace& workspace) override;
   std::unique_ptr<ItemBatch> gather(std::span<const ItemId> ids_U) const override;
   Tensor encode(const ItemBatch& batch) override;
+  /// Runs all layers, which stay in memory from the first call on. Throws Error(kRun) when they exceed the memory budget.
+  Tensor encode_new(ItemId id) override;
   std::vector<ParamGroup> groups() override;
   std::map<std::string, std::string> frozen() const override;
   std::map<std::string, std::string> facts() const override;

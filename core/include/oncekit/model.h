@@ -47,6 +47,9 @@ class ContentEncoder : public torch::nn::Module {
   virtual std::unique_ptr<ItemBatch> gather(std::span<const ItemId> ids_U) const = 0;
   /// -> [U, D], on the module's device. `batch` was made by this object's gather().
   virtual Tensor encode(const ItemBatch& batch) = 0;
+  /// encode() of one item as if it had just come in: whatever is cached of it is computed again, from its tokens on. -> [1, D]. Its latency is
+  /// that of a new item. The default, for encoders that cache nothing, gathers and encodes it.
+  virtual Tensor encode_new(ItemId id);
   /// All trainable parameters, each in one group. The default puts all into "rest".
   virtual std::vector<ParamGroup> groups();
   /// What a checkpoint keeps beside tensors: name -> text, one token a line.

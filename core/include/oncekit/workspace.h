@@ -37,6 +37,15 @@ class CacheKey {
 /// nothing that this file does not vouch for.
 enum class CacheBuild { kFresh, kResumable };
 
+/// What a build will take, as far as it is known.
+struct BuildEstimate {
+  std::string what;         ///< e.g. "states of 65238 items: 1,400,000 tokens, 30 layers"
+  double seconds = 0;
+  std::int64_t memory = 0;  ///< bytes at its peak
+  std::int64_t disk = 0;    ///< bytes at its peak
+  std::int64_t result = 0;  ///< bytes that stay
+};
+
 /// Progress of one stage. Thread-safe. Ends when destroyed.
 class Progress {
  public:
@@ -51,9 +60,10 @@ class Workspace {
 
   /// The folder of a cached result. When absent, `build` fills a folder under a lock, which is renamed into place when whole; a build
   /// that throws or is killed leaves nothing under the final name. The names key.txt and files.tsv in it are the host's.
-  /// Thread-safe, and safe between processes.
+  /// `estimate` is asked before a build alone: the host shows what it says, and a plan (`oncekit recipes check`), for which nothing is built,
+  /// ends there with an error. Thread-safe, and safe between processes.
   virtual std::filesystem::path cache(const CacheKey& key, const std::function<void(const std::filesystem::path& folder)>& build,
-                                      CacheBuild mode = CacheBuild::kFresh) = 0;
+                                      CacheBuild mode = CacheBuild::kFresh, const std::function<BuildEstimate()>& estimate = {}) = 0;
 
   /// The folder of a cached result when it stands there whole. Builds nothing and waits for nobody. Thread-safe.
   virtual std::optional<std::filesystem::path> find_cache(const CacheKey& key) const = 0;

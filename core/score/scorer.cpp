@@ -1,4 +1,4 @@
-#include "train/scorer.h"
+#include "score/scorer.h"
 
 #include <algorithm>
 #include <memory>
@@ -9,9 +9,9 @@
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/zeros.h>
-#include <c10/core/GradMode.h>
 
 #include "model/recommender.h"
+#include "score/evaluation_mode.h"
 
 namespace oncekit {
 
@@ -21,26 +21,6 @@ namespace {
 constexpr std::int64_t kChunkStates = 512;
 constexpr std::int64_t kChunkClicks = 1 << 14;      ///< states x longest history
 constexpr std::int64_t kBlockCandidates = 1 << 15;  ///< impressions x longest candidate list
-
-/// Puts a module into evaluation mode for a while.
-class EvaluationMode {
- public:
-  explicit EvaluationMode(torch::nn::Module& module) : module_(module), was_training_(module.is_training()) {
-    for (const auto& part : module.modules(/*include_self=*/false)) parts_.emplace_back(part, part->is_training());
-    module.eval();
-  }
-  ~EvaluationMode() {
-    module_.train(was_training_);
-    for (const auto& [part, was_training] : parts_) part->train(was_training);  // parents come before their children
-  }
-  EvaluationMode(const EvaluationMode&) = delete;
-
- private:
-  torch::nn::Module& module_;
-  bool was_training_;
-  std::vector<std::pair<std::shared_ptr<torch::nn::Module>, bool>> parts_;
-  c10::AutoGradMode no_gradients_{false};
-};
 
 /// A distinct (user, history) and the impressions that show it candidates.
 struct State {
@@ -124,6 +104,7 @@ class Scorer {
       ids.push_back(static_cast<ItemId>(item));
     }
     items_UD_ = model_.encode_items(ids, batch_items, workspace);
+    place_of_row_.assign(ids.size(), -1);
   }
 
   /// Returns how many impressions were scored.
@@ -131,9 +112,9 @@ class Scorer {
     std::vector<UserId> users;
     std::vector<std::int32_t> histories;
     std::vector<ItemId> ids;
-    std::vector<std::int64_t> rows;
+    // Encoders may project every item they are given: a chunk's clicks come with their own items alone.
+    std::vector<std::int64_t> rows, used;
     Clicks clicks;
-    clicks.items_UD = items_UD_;
     clicks.offsets_B1.push_back(0);
     std::vector<Row> shown;
     for (std::size_t s = 0; s < states.size(); ++s) {
@@ -141,7 +122,13 @@ class Scorer {
       histories.push_back(states[s].history);
       for (ItemId item : corpus_.histories[static_cast<std::size_t>(states[s].history)]) {
         ids.push_back(item);
-        rows.push_back(row_of_item_[static_cast<std::size_t>(item)]);
+        const std::int64_t row = row_of_item_[static_cast<std::size_t>(item)];
+        std::int64_t& place = place_of_row_[static_cast<std::size_t>(row)];
+        if (place < 0) {
+          place = static_cast<std::int64_t>(used.size());
+          used.push_back(row);
+        }
+        rows.push_back(place);
       }
       clicks.offsets_B1.push_back(static_cast<std::int64_t>(ids.size()));
       for (std::size_t i = states[s].begin; i < states[s].end; ++i) {
@@ -149,6 +136,8 @@ class Scorer {
         shown.push_back({static_cast<std::int64_t>(s), impression, static_cast<std::int64_t>(impressions_.candidates.length(impression))});
       }
     }
+    for (const std::int64_t row : used) place_of_row_[static_cast<std::size_t>(row)] = -1;
+    clicks.items_UD = items_UD_.index_select(0, to_tensor(used, {static_cast<std::int64_t>(used.size())}, device_));
     clicks.rows_N = to_tensor(rows, {static_cast<std::int64_t>(rows.size())}, device_);
     clicks.ids_N = ids;
     clicks.users_B = users;
@@ -200,7 +189,8 @@ class Scorer {
   const Impressions& impressions_;
   at::Device device_;
   std::vector<float> scores_;
-  std::vector<std::int64_t> row_of_item_;  ///< row in items_UD_, -1 for items not needed
+  std::vector<std::int64_t> row_of_item_;   ///< row in items_UD_, -1 for items not needed
+  std::vector<std::int64_t> place_of_row_;  ///< of a chunk's clicked items; -1 elsewhere
   Tensor items_UD_;
 };
 
