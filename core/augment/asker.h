@@ -108,8 +108,4 @@ class Asker {
   std::string fatal_, fatal_detail_;
 };
 
-/// Of [endpoint] url: whether it leads to this very machine; the host, for messages. Both throw as host_of() does.
-bool on_this_machine(const std::string& url);
-std::string shown_host(const std::string& url);
-
 }  // namespace oncekit

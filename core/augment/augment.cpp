@@ -1,16 +1,21 @@
 #include "augment/augment.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 
 #include <fmt/format.h>
+#include <stdlib.h>
 
 #include "augment/asker.h"
+#include "base/files.h"
 #include "oncekit/augmenter.h"
 #include "oncekit/error.h"
 #include "oncekit/log.h"
 #include "plugin/guard.h"
 
 namespace oncekit {
+namespace fs = std::filesystem;
 namespace {
 
 // Before the first request: what it may cost, and what leaves the machine.
@@ -34,6 +39,29 @@ void check_allowed(const AugmentFigures& figures, const AugmentSetup& setup, dou
               fmt::format("[augmenter.{}] would ask {} {} questions, which may cost {:.2f} USD, and [endpoint] sets no budget", figures.name, shown_host(e.url), figures.missing, price),
               "set endpoint.budget=USD, or answers.ask=false to go on with what the store has; `oncekit augment RECIPE --dry-run` shows all figures");
 }
+
+/// A recipe's answer store. Where there is none, a dry run looks into an empty one and leaves nothing behind.
+class OpenStore {
+ public:
+  explicit OpenStore(const AugmentSetup& setup)
+      : scratch_(setup.dry_run && !fs::exists(setup.store) ? scratch_folder() : fs::path()),
+        store_(AnswerStore::open(scratch_.empty() ? setup.store : scratch_ / "answers.db")) {}
+  ~OpenStore() {
+    std::error_code ignored;
+    if (!scratch_.empty()) fs::remove_all(scratch_, ignored);
+  }
+  OpenStore(const OpenStore&) = delete;
+  AnswerStore& operator*() { return store_; }
+
+ private:
+  static fs::path scratch_folder() {
+    std::string name = (fs::temp_directory_path() / "oncekit-dry-run-XXXXXX").string();
+    if (::mkdtemp(name.data()) == nullptr) throw Error(ErrorKind::kRun, std::string("cannot make a folder for temporary files: ") + std::strerror(errno), "set TMPDIR", display_path(name));
+    return name;
+  }
+  fs::path scratch_;
+  AnswerStore store_;
+};
 
 std::string main_reasons(const AugmentFigures& figures) {
   std::vector<std::pair<std::int64_t, std::string>> reasons;
@@ -65,7 +93,7 @@ Augmented augment(Corpus&& corpus, const AugmentSetup& setup, Workspace& workspa
   if (setup.steps.empty()) return out;
   (void)on_this_machine(setup.endpoint.url);  // an address that is none is said before anything is asked or read
   own_histories(out.corpus);
-  AnswerStore store = AnswerStore::open(setup.store);
+  OpenStore store(setup);
   Endpoint endpoint(setup, workspace);
   for (const AugmentStep& step : setup.steps) {
     workspace.check_cancelled();
@@ -77,7 +105,7 @@ Augmented augment(Corpus&& corpus, const AugmentSetup& setup, Workspace& workspa
     if (setup.answers.shuffle_users) shuffle = workspace.rng("shuffle_users").at(step.name);
     GuardedAnswers answers(out.corpus, setup.answers.allow_leak, shuffle);
     {
-      Asker asker(step, *augmenter, out.corpus, setup, store, workspace, figures);
+      Asker asker(step, *augmenter, out.corpus, setup, *store, workspace, figures);
       asker.plan();
       const double price = asker.missing_price();
       announce(figures, setup, price);

@@ -301,8 +301,8 @@ void add_import(CLI::App& answers, Context& context) {
       ->check(CLI::NonNegativeNumber)->type_name("N")->capture_default_str();
   add_store(*command, flags->store);
   context.add_json(*command);
-  examples(*command, {"oncekit answers import answers.jsonl", "oncekit answers import book_summarizer.log --task gpt_summarizer",
-                      "oncekit answers import generator_v2.log --task gpt_generator --users users.tsv --draw 1"});
+  examples(*command, {"oncekit answers import answers.jsonl", "oncekit answers import book_summarizer.log --task description",
+                      "oncekit answers import generator_v2.log --task items --users users.tsv --draw 1"});
   command->callback([flags, &context] { import_file(*flags, context); });
 }
 

@@ -1,12 +1,15 @@
 // oncekit recipes: ls, cat, cp, check, reference.
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "base/files.h"
+#include "base/log_sink.h"
 #include "cli/commands.h"
 #include "cookbook/listing.h"
 #include "cookbook/reference.h"
 #include "oncekit/dataset.h"
 #include "recipe/check.h"
+#include "run/plan.h"
 
 namespace oncekit {
 namespace {
@@ -14,16 +17,18 @@ namespace {
 struct Checked {
   std::string recipe, point, hash, problem;
   ErrorKind kind = ErrorKind::kUsage;
+  std::vector<PlanStep> plan{};
 };
 
 // One recipe, or one of its points: merged, typed, and its components' needs met.
-Checked check(Context& context, const RecipeRequest& request) {
+Checked check(Context& context, const RecipeRequest& request, bool plan) {
   Checked result{display_path(request.file), request.point, "", ""};
   try {
-    const Recipe recipe = Recipe::load(request, context.tables(), context.plugins());
+    Recipe recipe = Recipe::load(request, context.tables(), context.plugins());
     const UsedComponent& dataset = recipe.component("dataset");
     check_needs(recipe, dataset.spec->make_dataset(*dataset.options)->describe(), &context.plugins());
     result.hash = recipe.hash();
+    if (plan) result.plan = plan_run(std::move(recipe), context.workspace_options());
   } catch (const Error& e) {
     result.problem = e.what();
     result.kind = e.kind();
@@ -31,46 +36,59 @@ Checked check(Context& context, const RecipeRequest& request) {
   return result;
 }
 
-// Where a recipe has points, each of them is checked; the recipe itself may then be incomplete.
-void check_all(Context& context, const std::vector<std::string>& names, const std::vector<std::string>& overrides, bool demo) {
-  std::vector<Checked> results;
+nlohmann::ordered_json as_json(const PlanStep& step) {
+  nlohmann::ordered_json json{{"stage", step.stage}, {"state", plan_state_name(step.state)}, {"what", step.what}, {"cost_usd", step.cost_usd}};
+  if (const auto& e = step.estimate)
+    json["estimate"] = {{"what", e->what}, {"seconds", e->seconds}, {"memory_bytes", e->memory}, {"disk_bytes", e->disk}, {"result_bytes", e->result}};
+  return json;
+}
+
+struct CheckFlags {
+  std::vector<std::string> words;  ///< recipes, then overrides
+  std::string point;
+  bool demo = false;
+};
+
+// Where a recipe has points and none is named, each of them is checked; the recipe itself may then be incomplete. One variant alone gets a plan.
+void check_all(Context& context, const CheckFlags& flags) {
+  std::vector<RecipeRequest> requests;
+  std::vector<std::string> names, overrides;
+  for (const std::string& word : flags.words)
+    (word.starts_with('~') || (word.find('=') != std::string::npos && !std::filesystem::exists(word)) ? overrides : names).push_back(word);
   for (const std::string& name : names) {
     const std::filesystem::path file = context.recipe_file(name);
-    std::vector<std::string> points = read_head(file).points;
+    std::vector<std::string> points = flags.point.empty() ? read_head(file).points : std::vector<std::string>{flags.point};
     if (points.empty()) points.emplace_back();
-    for (const std::string& point : points) results.push_back(check(context, {file, overrides, point, demo}));
+    for (const std::string& point : points) requests.push_back({file, overrides, point, flags.demo});
   }
+  if (requests.size() == 1) log::set_level(log::Level::kWarn);  // what components say while they are looked at is in the plan
+  std::vector<Checked> results;
+  for (const RecipeRequest& request : requests) results.push_back(check(context, request, requests.size() == 1));
   nlohmann::ordered_json json = nlohmann::ordered_json::array();
   for (const Checked& r : results) {
     if (!r.problem.empty() && context.exit_code == 0) context.exit_code = static_cast<int>(r.kind);
     json.push_back({{"recipe", r.recipe}, {"point", r.point}, {"hash", r.hash}, {"problem", r.problem}});
+    for (const PlanStep& step : r.plan) json.back()["plan"].push_back(as_json(step));
     if (context.json) continue;
     context.out << r.recipe << (r.point.empty() ? "" : " --point \"" + r.point + "\"") << ": "
                 << (r.problem.empty() ? "good, " + r.hash : r.problem) << "\n";
+    for (const PlanStep& step : r.plan) context.out << fmt::format("  {:<9} {:<8} {}\n", step.stage, plan_state_name(step.state), step.what);
   }
   if (context.json) context.out << json.dump(2) << "\n";
 }
 
 void add_check(CLI::App& recipes, Context& context) {
-  struct Flags {
-    std::vector<std::string> names;
-    bool demo = false;
-  };
-  auto flags = std::make_shared<Flags>();
-  CLI::App* command =
-      recipes.add_subcommand("check", "resolve recipes and all their points, check that their parts fit; runs nothing");
-  command->add_option("recipes", flags->names, "recipes, then overrides")->required()->type_name("RECIPE ... [KEY=VALUE ...]");
+  auto flags = std::make_shared<CheckFlags>();
+  CLI::App* command = recipes.add_subcommand("check", "resolve recipes and all their points, check that their parts fit; of a single one also the plan: which data, "
+                                                      "caches and answers are there, and what the rest takes in time, memory and money. Runs nothing");
+  command->add_option("recipes", flags->words, "recipes, then overrides")->required()->type_name("RECIPE ... [KEY=VALUE ...]");
+  command->add_option("--point", flags->point, "a named point alone")->type_name("NAME");
   command->add_flag("--demo", flags->demo, "as --demo would run them");
+  context.add_compute(*command);
   context.add_json(*command);
-  examples(*command,
-           {"oncekit recipes check recipes/demo.toml", "oncekit recipes check recipes/mind/nrms.toml --demo train.lr=3e-3"});
-  command->callback([flags, &context] {
-    std::vector<std::string> names, overrides;
-    for (const std::string& word : flags->names)
-      (word.starts_with('~') || (word.find('=') != std::string::npos && !std::filesystem::exists(word)) ? overrides : names)
-          .push_back(word);
-    check_all(context, names, overrides, flags->demo);
-  });
+  examples(*command, {"oncekit recipes check recipes/demo.toml", "oncekit recipes check recipes/mind/nrms.toml --demo train.lr=3e-3",
+                      "oncekit recipes check recipes/paper/table3.toml", "oncekit recipes check recipes/llama13b_nrms_gpt.toml --demo --json"});
+  command->callback([flags, &context] { check_all(context, *flags); });
 }
 
 void add_ls(CLI::App& recipes, Context& context) {

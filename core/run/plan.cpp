@@ -1,0 +1,151 @@
+#include "run/plan.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "base/files.h"
+#include "cache/listing.h"
+#include "run/progress.h"
+#include "run/session.h"
+#include "train/sampler.h"
+#include "train/trainer.h"
+
+namespace oncekit {
+namespace {
+
+using State = PlanStep::State;
+
+std::string size_text(std::int64_t bytes) { return human_bytes(static_cast<double>(bytes)); }
+
+/// Walks through a run's stages until one cannot be looked at.
+class Planner {
+ public:
+  Planner(Recipe recipe, WorkspaceOptions workspace) : session_(std::move(recipe), planning(std::move(workspace))) {}
+
+  std::vector<PlanStep> plan() {
+    session_.description();  // throws when the parts do not fit
+    const bool augments = !session_.recipe().augmenters().empty();
+    if (!look("data", [&] { session_.load_data(); })) return rest(augments ? std::vector<std::string>{"augment", "prepare", "train", "evaluate"} : std::vector<std::string>{"prepare", "train", "evaluate"});
+    data();
+    const bool complete = !augments || augment();
+    if (complete) prepare();
+    else steps_.push_back({"prepare", State::kUnknown, "depends on the answers", {}, 0});
+    train();
+    evaluate();
+    return std::move(steps_);
+  }
+
+ private:
+  static WorkspaceOptions planning(WorkspaceOptions options) {
+    options.build = false;
+    options.show = WorkspaceOptions::Show::kNothing;
+    return options;
+  }
+
+  std::vector<PlanStep> rest(const std::vector<std::string>& stages) {
+    for (const std::string& stage : stages) steps_.push_back({stage, State::kUnknown, "depends on the data", {}, 0});
+    return std::move(steps_);
+  }
+
+  // Whether body() came to its end; if not, the step says why.
+  template <class Body>
+  bool look(const std::string& stage, Body&& body) {
+    try {
+      body();
+      return true;
+    } catch (const Error& error) {
+      if (error.kind() == ErrorKind::kInterrupted) throw;
+      PlanStep step{stage, State::kMissing, error.what(), {}, 0};
+      if (const auto& missing = session_.workspace().missing()) {
+        step.state = State::kToDo;
+        step.estimate = missing->estimate;
+        step.what = missing->estimate ? "to be built: " + missing->estimate->what + "; " + estimate_text(*missing->estimate) : "to be made: " + missing->key.kind();
+      }
+      steps_.push_back(std::move(step));
+      return false;
+    }
+  }
+
+  void data() {
+    const auto count = [](std::size_t n) { return human_count(static_cast<std::int64_t>(n)); };
+    const Corpus& c = session_.corpus();
+    steps_.push_back({"data", State::kReady, fmt::format("{} items, {} users; {} impressions to train on, {} dev, {} test ({} of files)", count(c.items.size()), count(c.users.size()),
+                                                          count(c.train.size()), count(c.dev.size()), count(c.test.size()), size_text(session_.description().bytes)), {}, 0});
+  }
+
+  // True when every answer that the run will use is there.
+  bool augment() {
+    AugmentSetup setup = session_.augment_setup();
+    setup.dry_run = true;
+    const bool asks = setup.answers.ask && setup.answers.imports != "only";
+    if (!look("augment", [&] { session_.augment_data(setup); })) return false;
+    bool complete = true;
+    for (const AugmentFigures& f : session_.augmented()) {
+      PlanStep step{"augment", State::kReady, f.name + ": ", {}, 0};
+      if (f.wanted == 0) step.what += "no questions";
+      else step.what += fmt::format("{} of {} answers there", human_count(f.covered), human_count(f.wanted));
+      if (f.missing > 0 && asks) {
+        complete = false;
+        step.state = State::kToDo;
+        step.cost_usd = f.cost;
+        step.what += fmt::format("; {} to be asked of {}{}: at most {} prompt and {} answer tokens, {:.4f} USD", human_count(f.missing),
+                                 setup.endpoint.url == "mock" ? "" : setup.endpoint.model + " at ", shown_host(setup.endpoint.url), human_count(f.prompt_tokens), human_count(f.completion_tokens), f.cost);
+      } else if (f.wanted > 0 && f.coverage() < setup.answers.min_coverage) {
+        step.state = State::kMissing;
+        step.what += fmt::format("; answers.min_coverage asks for {:.1f}%", 100 * setup.answers.min_coverage);
+      }
+      steps_.push_back(std::move(step));
+    }
+    return complete;
+  }
+
+  void prepare() {
+    if (!look("prepare", [&] { session_.build_model(); })) return;
+    std::vector<std::string> parts;
+    const std::vector<CacheEntry> there = list_cache(session_.workspace().options().cache);
+    for (const CacheUse& use : session_.workspace().cache_uses())
+      for (const CacheEntry& entry : there)
+        if (entry.name == use.folder.filename()) parts.push_back(fmt::format("{} is there, {}", entry.name, size_text(entry.bytes)));
+    const ModelSize& size = session_.size();
+    parts.push_back(fmt::format("{} trainable parameters{}: {} with gradients and Adam's moments", human_count(size.trainable),
+                                size.frozen > 0 ? ", " + human_count(size.frozen) + " frozen" : "", size_text(16 * size.trainable + 4 * size.frozen)));
+    steps_.push_back({"prepare", State::kReady, fmt::format("{}", fmt::join(parts, "; ")), {}, 0});
+  }
+
+  void train() {
+    const TrainOptions& options = session_.train_options();
+    if (!session_.run_options().train) {
+      steps_.push_back({"train", State::kReady, "no training: run.train = false", {}, 0});
+      return;
+    }
+    look("train", [&] {
+      const Sampler sampler(session_.corpus(), options, static_cast<std::uint64_t>(session_.run_options().seed));
+      steps_.push_back({"train", State::kReady, fmt::format("{} samples an epoch, {} a step, {} steps at most; a dev check every {:g} epochs", human_count(sampler.size()),
+                                                            options.batch_size * options.accumulate, human_count(most_steps(options, sampler.size())), options.check_every), {}, 0});
+    });
+  }
+
+  void evaluate() {
+    const std::vector<std::string>& rankers = session_.evaluate_options().rankers;
+    steps_.push_back({"evaluate", State::kReady, rankers.empty() ? "the model alone" : fmt::format("the model, and untrained: {}", fmt::join(rankers, ", ")), {}, 0});
+  }
+
+  Session session_;
+  std::vector<PlanStep> steps_;
+};
+
+}  // namespace
+
+const char* plan_state_name(State state) {
+  switch (state) {
+    case State::kReady: return "ready";
+    case State::kToDo: return "to do";
+    case State::kMissing: return "missing";
+    case State::kUnknown: return "unknown";
+  }
+  return "";
+}
+
+std::vector<PlanStep> plan_run(Recipe recipe, WorkspaceOptions workspace) { return Planner(std::move(recipe), std::move(workspace)).plan(); }
+
+}  // namespace oncekit
