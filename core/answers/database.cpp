@@ -60,11 +60,13 @@ Database::Database(const fs::path& file, Mode mode) : file_(file) {
 }
 
 int Database::open(Mode mode, bool immutable) {
-  const int flags = (mode == Mode::kReadOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI;
-  const int code = sqlite3_open_v2(as_uri(file_, immutable ? "?immutable=1" : "").c_str(), &handle_, flags, nullptr);
+  // A reader may write where it can, though it never does: SQLite lets only such a connection remove the -wal and -shm files behind it.
+  const int flags = (mode == Mode::kReadWrite ? SQLITE_OPEN_CREATE : 0) | SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI;
+  int code = sqlite3_open_v2(as_uri(file_, immutable ? "?immutable=1" : "").c_str(), &handle_, flags, nullptr);
   if (handle_ != nullptr) {
     sqlite3_extended_result_codes(handle_, 1);
     sqlite3_busy_timeout(handle_, kPatienceMs);
+    if (code == SQLITE_OK && mode == Mode::kReadOnly) code = sqlite3_exec(handle_, "PRAGMA query_only = ON", nullptr, nullptr, nullptr);
   }
   return code;
 }

@@ -7,11 +7,11 @@
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
+#include "base/human.h"
 #include "cli/commands.h"
 #include "model/build.h"
 #include "oncekit/version.h"
 #include "run/environment.h"
-#include "run/progress.h"
 
 namespace oncekit {
 namespace fs = std::filesystem;

@@ -13,10 +13,10 @@
 #include "answers/rows.h"
 #include "answers/store.h"
 #include "base/files.h"
+#include "base/human.h"
 #include "cli/commands.h"
 #include "data/utf8.h"
 #include "oncekit/error.h"
-#include "run/progress.h"
 
 namespace oncekit {
 namespace fs = std::filesystem;

@@ -7,10 +7,10 @@
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
+#include "base/human.h"
 #include "cache/listing.h"
 #include "cli/commands.h"
 #include "recipe/recipe.h"
-#include "run/progress.h"
 #include "run/session.h"
 
 namespace oncekit {

@@ -4,6 +4,7 @@
 
 #include "cli/commands.h"
 #include "recipe/recipe.h"
+#include "report/results_table.h"
 #include "run/pipeline.h"
 
 namespace oncekit {

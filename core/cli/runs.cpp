@@ -10,6 +10,7 @@
 #include "cli/commands.h"
 #include "oncekit/error.h"
 #include "oncekit/log.h"
+#include "report/results_table.h"
 #include "report/table.h"
 #include "run/pipeline.h"
 #include "sweep/rows.h"

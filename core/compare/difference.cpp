@@ -10,9 +10,9 @@
 
 #include <fmt/format.h>
 
+#include "base/human.h"
 #include "oncekit/error.h"
 #include "evaluate/metrics.h"
-#include "run/progress.h"
 
 namespace oncekit {
 namespace {

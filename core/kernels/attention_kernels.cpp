@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "kernels/vectors.h"
+#include "simd/vectors.h"
 
 namespace oncekit::lm::kernels {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "kernels/vectors.h"
+#include "simd/vectors.h"
 
 namespace oncekit::lm::kernels {
 namespace {

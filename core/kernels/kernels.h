@@ -1,6 +1,6 @@
 // What a language model's layers are made of, fast on this CPU, each with a plain twin made of tensor operations.
 //
-// Shapes: N nodes (tokens, see tree.h), D model width, I and O inputs and outputs of a linear layer, H heads, G key-value heads (H divisible by
+// Shapes: N nodes (tokens, see text/token_tree.h), D model width, I and O inputs and outputs of a linear layer, H heads, G key-value heads (H divisible by
 // G), W head width, F width of the feed-forward layer. Inputs are float32 or bfloat16; sums are kept in float32. On the CPU these run as
 // kernels of our own, on another device as the plain twins. Gradients flow in float32; all are deterministic on any number of
 // threads. Nothing here draws random numbers.
@@ -12,7 +12,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "kernels/tree.h"
+#include "text/token_tree.h"
 
 namespace oncekit::lm {
 

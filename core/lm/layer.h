@@ -10,7 +10,7 @@
 
 #include "lm/config.h"
 #include "kernels/kernels.h"
-#include "kernels/tree.h"
+#include "text/token_tree.h"
 #include "oncekit/language_model.h"
 
 namespace oncekit::lm {

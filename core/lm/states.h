@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <string>
 
-#include "kernels/tree.h"
+#include "text/token_tree.h"
 #include "lm/layer.h"
 #include "oncekit/language_model.h"
 #include "weights/model_source.h"

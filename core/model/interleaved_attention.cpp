@@ -4,7 +4,7 @@
 #include <cmath>
 #include <vector>
 
-#include "kernels/vectors.h"
+#include "simd/vectors.h"
 
 namespace oncekit::kernels {
 namespace {

@@ -6,7 +6,7 @@
 #include <cstring>
 #include <vector>
 
-#include "kernels/kernel_math.h"
+#include "simd/kernel_math.h"
 
 // One version of each loop for each vector width; the loader picks by what this CPU has.
 #if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)

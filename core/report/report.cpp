@@ -10,12 +10,12 @@
 #include <nlohmann/json.hpp>
 
 #include "base/files.h"
+#include "base/human.h"
 #include "evaluate/metrics.h"
 #include "oncekit/error.h"
 #include "report/chart.h"
 #include "report/table.h"
 #include "run/folder.h"
-#include "run/progress.h"
 
 namespace oncekit {
 namespace fs = std::filesystem;

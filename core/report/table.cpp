@@ -8,8 +8,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "base/human.h"
 #include "evaluate/metrics.h"
-#include "run/progress.h"
 
 namespace oncekit {
 namespace {

@@ -17,7 +17,6 @@
 #include "report/report.h"
 #include "run/environment.h"
 #include "run/options.h"
-#include "run/progress.h"
 #include "run/session.h"
 #include "train/checkpoint.h"
 #include "train/trainer.h"

@@ -44,7 +44,4 @@ struct EvalRequest {
 /// Evaluates the best checkpoint of a run again. Writes nothing.
 ResultList evaluate_run(const EvalRequest& request, PluginHost& plugins);
 
-/// The results as a table for people: the model and the untrained rankers, in all and by slice; then time and memory.
-std::string results_table(const ResultList& results, bool color);
-
 }  // namespace oncekit

@@ -4,8 +4,8 @@
 #include <fmt/ranges.h>
 
 #include "base/files.h"
+#include "base/human.h"
 #include "cache/listing.h"
-#include "run/progress.h"
 #include "run/session.h"
 #include "train/sampler.h"
 #include "train/trainer.h"

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "base/files.h"
+#include "base/human.h"
 #include "cache/lock.h"
 #include "cache/store.h"
 #include "oncekit/error.h"

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/files.h"
+#include "base/human.h"
 #include "evaluate/metrics.h"
 #include "evaluate/options.h"
 #include "oncekit/error.h"
@@ -20,7 +21,6 @@
 #include "recipe/layers.h"
 #include "run/child.h"
 #include "run/options.h"
-#include "run/progress.h"
 #include "run/workspace.h"
 #include "sweep/rows.h"
 

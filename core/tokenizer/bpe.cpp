@@ -4,7 +4,7 @@
 
 #include "oncekit/error.h"
 #include "tokenizer/token_table.h"
-#include "tokenizer/unicode.h"
+#include "pretokenizer/unicode.h"
 
 namespace oncekit {
 namespace {

@@ -6,7 +6,7 @@
 #include "oncekit/error.h"
 #include "tokenizer/pipeline.h"
 #include "tokenizer/sentencepiece.h"
-#include "tokenizer/unicode.h"
+#include "pretokenizer/unicode.h"
 
 namespace oncekit {
 namespace {

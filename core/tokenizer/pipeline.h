@@ -4,9 +4,9 @@
 #include <memory>
 #include <vector>
 
-#include "tokenizer/added_tokens.h"
-#include "tokenizer/normalizer.h"
-#include "tokenizer/pre_tokenizer.h"
+#include "pretokenizer/added_tokens.h"
+#include "pretokenizer/normalizer.h"
+#include "pretokenizer/pre_tokenizer.h"
 #include "tokenizer/token_table.h"
 #include "tokenizer/tokenizer.h"
 

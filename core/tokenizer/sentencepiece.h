@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "tokenizer/added_tokens.h"
+#include "pretokenizer/added_tokens.h"
 #include "tokenizer/tokenizer.h"
 
 namespace oncekit {

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "tokenizer/json_view.h"
+#include "pretokenizer/json_view.h"
 
 namespace oncekit {
 

@@ -404,9 +404,12 @@ TEST_CASE("twenty thousand answers, many claimed at once", "[slow]") {
     for (int n = kAnswers - kOpen; n < kAnswers; ++n) store.put(answer_of(n));
     CHECK(fs::file_size(file.string() + "-wal") < (64u << 20));
   }
-  const AnswerStore store = AnswerStore::open_read_only(file);
-  CHECK(store.totals().answers == kAnswers);
-  CHECK(store.totals().cost == 20);
-  CHECK(store.possibly_billed().empty());
-  CHECK(store.verify().empty());
+  {
+    const AnswerStore store = AnswerStore::open_read_only(file);
+    CHECK(store.totals().answers == kAnswers);
+    CHECK(store.totals().cost == 20);
+    CHECK(store.possibly_billed().empty());
+    CHECK(store.verify().empty());
+  }
+  for (const char* beside : {"-wal", "-shm"}) CHECK_FALSE(fs::exists(file.string() + beside));  // reading leaves nothing behind
 }

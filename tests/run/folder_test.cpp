@@ -4,10 +4,10 @@
 #include <filesystem>
 
 #include "base/files.h"
+#include "base/human.h"
 #include "oncekit/error.h"
 #include "run/folder.h"
 #include "run/pipeline.h"
-#include "run/progress.h"
 #include "run/workspace.h"
 #include "support/temp_folder.h"
 

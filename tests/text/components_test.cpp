@@ -8,7 +8,7 @@
 #include "tokenizer/pipeline.h"
 #include "tokenizer/sentencepiece.h"
 #include "tokenizer/tokenizer.h"
-#include "tokenizer/unicode.h"
+#include "pretokenizer/unicode.h"
 
 using namespace oncekit;
 using nlohmann::json;

@@ -19,7 +19,7 @@
 #include "support/gallery.h"
 #include "support/temp_folder.h"
 #include "tokenizer/tokenizer.h"
-#include "tokenizer/unicode.h"
+#include "pretokenizer/unicode.h"
 
 using namespace oncekit;
 using nlohmann::json;

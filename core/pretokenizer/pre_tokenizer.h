@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "tokenizer/json_view.h"
+#include "pretokenizer/json_view.h"
 
 namespace oncekit {
 

@@ -1,4 +1,4 @@
-#include "tokenizer/pattern.h"
+#include "pretokenizer/pattern.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>

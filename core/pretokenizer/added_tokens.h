@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "tokenizer/json_view.h"
+#include "pretokenizer/json_view.h"
 
 namespace oncekit {
 

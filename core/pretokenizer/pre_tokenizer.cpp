@@ -1,10 +1,10 @@
-#include "tokenizer/pre_tokenizer.h"
+#include "pretokenizer/pre_tokenizer.h"
 
 #include <array>
 
 #include "oncekit/error.h"
-#include "tokenizer/pattern.h"
-#include "tokenizer/unicode.h"
+#include "pretokenizer/pattern.h"
+#include "pretokenizer/unicode.h"
 
 namespace oncekit {
 

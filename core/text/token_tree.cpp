@@ -1,4 +1,4 @@
-#include "kernels/tree.h"
+#include "text/token_tree.h"
 
 #include <algorithm>
 #include <numeric>

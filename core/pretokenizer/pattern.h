@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "tokenizer/json_view.h"
+#include "pretokenizer/json_view.h"
 
 namespace oncekit {
 

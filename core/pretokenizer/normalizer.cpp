@@ -1,4 +1,4 @@
-#include "tokenizer/normalizer.h"
+#include "pretokenizer/normalizer.h"
 
 #include <memory>
 #include <vector>
@@ -9,8 +9,8 @@
 
 #include "data/utf8.h"
 #include "oncekit/error.h"
-#include "tokenizer/pattern.h"
-#include "tokenizer/unicode.h"
+#include "pretokenizer/pattern.h"
+#include "pretokenizer/unicode.h"
 
 namespace oncekit {
 namespace {

@@ -4,7 +4,7 @@
 #include <functional>
 #include <string>
 
-#include "tokenizer/json_view.h"
+#include "pretokenizer/json_view.h"
 
 namespace oncekit {
 

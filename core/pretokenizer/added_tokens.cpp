@@ -1,8 +1,8 @@
-#include "tokenizer/added_tokens.h"
+#include "pretokenizer/added_tokens.h"
 
 #include <algorithm>
 
-#include "tokenizer/unicode.h"
+#include "pretokenizer/unicode.h"
 
 namespace oncekit {
 namespace {

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "kernels/kernel_math.h"
+#include "simd/kernel_math.h"
 
 #pragma GCC diagnostic ignored "-Wpsabi"
 #define ONCEKIT_INLINE inline __attribute__((always_inline))

@@ -1,4 +1,4 @@
-#include "tokenizer/json_view.h"
+#include "pretokenizer/json_view.h"
 
 #include "base/files.h"
 #include "oncekit/error.h"

@@ -1,4 +1,5 @@
-// results.json as a table for people.
+#include "report/results_table.h"
+
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -7,8 +8,7 @@
 
 #include <fmt/format.h>
 
-#include "run/pipeline.h"
-#include "run/progress.h"
+#include "base/human.h"
 
 namespace oncekit {
 namespace {
