@@ -36,7 +36,7 @@ class RandomSource final : public ModelSource {
     if (!t.defined()) t = (at::randn(shape_of(name)) * 0.02).to(at::kBFloat16);
     return t;
   }
-  std::string digest() const override { return "random"; }
+  std::string digest(const ReadProgress&) const override { return "random"; }
 
  private:
   std::vector<std::int64_t> shape_of(const std::string& name) const {

@@ -1,7 +1,6 @@
 // The store as JSON lines: for other programs, for a copy that grows well in version control, and from one store into another.
 #include <fstream>
 #include <functional>
-#include <memory>
 #include <optional>
 #include <system_error>
 
@@ -17,8 +16,6 @@
 namespace oncekit {
 namespace fs = std::filesystem;
 namespace {
-
-constexpr std::int64_t kBatch = 500;  // rows a transaction: other processes wait no longer than that
 
 // Removes what a failed export left.
 struct PartFile {
@@ -88,18 +85,13 @@ void AnswerStore::export_lines(const fs::path& file) const {
 }
 
 std::int64_t AnswerStore::import_lines(const fs::path& file) {
-  read_lines(file, [](const StoredAnswer&) {});  // all or nothing
   State& s = *state_;
-  std::int64_t added = 0, in_batch = 0;
-  auto transaction = std::make_unique<WriteTransaction>(s.db);
+  std::int64_t added = 0;
+  WriteTransaction transaction(s.db);
   read_lines(file, [&](const StoredAnswer& answer) {
     if (!s.answered(answer.request, answer.draw, answer.attempt)) added += s.insert(answer);
-    if (++in_batch < kBatch) return;
-    transaction->commit();
-    transaction = std::make_unique<WriteTransaction>(s.db);
-    in_batch = 0;
   });
-  transaction->commit();
+  transaction.commit();
   return added;
 }
 

@@ -33,7 +33,7 @@ class AnswerStore::State {
   /// All owners of claims but ourselves; true when claims were ended.
   bool bury_the_dead();
   void add_billed(const PossiblyBilled& billed);
-  /// False when there is such an answer already. An import may be put again, and an outcome may take the place of a giving up.
+  /// False when there is such an answer already. An import may be put again, and an answer or a later giving up takes the place of a giving up.
   bool insert(const StoredAnswer& answer);
 
   [[noreturn]] void lost(const std::string& request) const;  // a claim that should be ours
@@ -45,9 +45,9 @@ class AnswerStore::State {
   std::int64_t own_claims = 0;
 
   // In order of use. Amounts are kept by triggers, see prepare_store().
-  Statement find_answer{db, "SELECT id, state, source FROM answers WHERE request = ? AND draw = ? AND attempt = ?"};
+  Statement find_answer{db, "SELECT id, state, source, at FROM answers WHERE request = ? AND draw = ? AND attempt = ?"};
   Statement find_claim{db, "SELECT owner FROM claims WHERE request = ? AND draw = ? AND attempt = ?"};
-  Statement committed{db, "SELECT spent + set_aside + billed FROM ledger"};
+  Statement committed{db, "SELECT spent + billed, set_aside FROM ledger"};
   Statement add_claim{db, "INSERT INTO claims(request, draw, attempt, task, key, price, picodollars, owner, sent, at) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, 0, ?8)"};
   Statement mark_sent{db, "UPDATE claims SET sent = 1, picodollars = price WHERE request = ? AND draw = ? AND attempt = ? AND owner = ?"};
   Statement mark_billed{db, "UPDATE claims SET sent = 0, picodollars = 0 WHERE request = ? AND draw = ? AND attempt = ? AND owner = ?"};

@@ -43,7 +43,7 @@ AnswerStore::State::~State() {
 }
 
 bool AnswerStore::State::answered(const std::string& request, std::int64_t draw, std::int64_t attempt) {
-  const bool found = find_answer.start().bind(request).bind(draw).bind(attempt).step();
+  const bool found = find_answer.start().bind(request).bind(draw).bind(attempt).step() && find_answer.text(1) != state_name(StoredAnswer::State::kGaveUp);
   find_answer.reset();
   return found;
 }
@@ -82,7 +82,8 @@ bool AnswerStore::State::insert(const StoredAnswer& answer) {
   find_answer.start().bind(answer.request).bind(answer.draw).bind(answer.attempt);
   if (find_answer.step()) {
     const std::int64_t id = find_answer.integer(0);
-    const bool gave_up = find_answer.text(1) == state_name(StoredAnswer::State::kGaveUp);
+    const bool newer = answer.state != StoredAnswer::State::kGaveUp || answer.at > find_answer.integer(3);
+    const bool gave_up = find_answer.text(1) == state_name(StoredAnswer::State::kGaveUp) && newer;
     const bool imported = find_answer.text(2).starts_with(kImport);
     find_answer.reset();
     if (!gave_up && !(imported && is_import(answer))) return false;
@@ -157,25 +158,25 @@ Claim AnswerStore::claim(const std::string& request, std::int64_t draw, std::int
   if (s.find_claim.step()) {
     const std::string owner = s.find_claim.text(0);
     s.find_claim.reset();
-    if (owner == s.owner->id()) return Claim::kTaken;
-    if (Owner::lives(s.db.file(), owner)) return Claim::kElsewhere;
+    if (owner == s.owner->id() || Owner::lives(s.db.file(), owner)) return Claim::kElsewhere;
     s.bury(owner, "killed");
     buried = true;
   }
-  const auto fits = [&] {
-    const std::int64_t limit = std::llround(std::min(budget, 9e6) * 1e12);
+  const auto room = [&] {
+    const std::int64_t most = std::llround(std::min(budget, 9e6) * 1e12) - picodollars(price);
     s.committed.start().step();
-    const std::int64_t committed = s.committed.integer(0);
+    const std::int64_t gone = s.committed.integer(0), set_aside = s.committed.integer(1);
     s.committed.reset();
-    return committed + picodollars(price) <= limit;
+    return budget <= 0 || gone + set_aside <= most ? Claim::kTaken : gone <= most ? Claim::kNoRoomYet : Claim::kNoBudget;
   };
-  const bool taken = budget <= 0 || fits() || (s.bury_the_dead() && (buried = true) && fits());
-  if (taken) {
+  Claim claim = room();
+  if (claim == Claim::kNoRoomYet && s.bury_the_dead()) buried = true, claim = room();
+  if (claim == Claim::kTaken) {
     s.add_claim.start().bind(request).bind(draw).bind(attempt).bind(task).bind(key).bind(picodollars(price)).bind(s.owner->id()).bind(now()).run();
     ++s.own_claims;
   }
-  if (taken || buried) transaction.commit();
-  return taken ? Claim::kTaken : Claim::kNoBudget;
+  if (claim == Claim::kTaken || buried) transaction.commit();
+  return claim;
 }
 
 void AnswerStore::sending(const std::string& request, std::int64_t draw, std::int64_t attempt) {

@@ -21,7 +21,7 @@ struct StoredAnswer {
   std::string model;
   std::string body;                   ///< the request as sent, or "" for an import: "prompt unknown: may leak"
   std::string raw;                    ///< the answer as received
-  enum class State { kAccepted, kRepaired, kRejected, kRefused, kGaveUp } state = State::kAccepted;
+  enum class State { kAccepted, kRepaired, kRejected, kRefused, kGaveUp } state = State::kAccepted;  ///< a giving up is no answer: docs/formats.md
   std::string reason;                 ///< of a reject, refusal or failure
   std::string parsed;                 ///< JSON object of the fields, "" unless accepted
   std::optional<std::vector<std::string>> seen;  ///< ids of the clicks in the prompt; nothing: not known
@@ -36,9 +36,10 @@ struct StoredAnswer {
 /// A request that a process has taken upon itself.
 enum class Claim {
   kTaken,       ///< it is ours now; its price is set aside
-  kAnswered,    ///< the store has this attempt already
-  kElsewhere,   ///< another living process is asking it; look again later
-  kNoBudget,    ///< its price does not fit into the budget
+  kAnswered,    ///< the store has this attempt already; a giving up does not count
+  kElsewhere,   ///< it is being asked, by this process or another that lives; look again later
+  kNoRoomYet,   ///< its price would fit, but for what is set aside for requests under way; look again later
+  kNoBudget,    ///< its price does not fit into what the budget has left
 };
 
 /// Something that was sent and never answered: a kill or a time-out. The provider may have billed it.
@@ -74,7 +75,7 @@ class AnswerStore {
   AnswerStore& operator=(AnswerStore&&) noexcept;
   ~AnswerStore();
 
-  /// Attempts of a draw so far, in order.
+  /// Attempts of a draw so far, in order; givings up too.
   std::vector<StoredAnswer> attempts(const std::string& request, std::int64_t draw) const;
   /// Imported answers about a key, in order of draw.
   std::vector<StoredAnswer> imported(const std::string& task, const std::string& key) const;
@@ -84,7 +85,7 @@ class AnswerStore {
               double price, double budget);
   /// The bytes are about to leave: from now on a kill makes it possibly billed.
   void sending(const std::string& request, std::int64_t draw, std::int64_t attempt);
-  /// A try ran into a time-out or a cut connection after it was sent: what was set aside for it counts as billed from now on. The claim
+  /// At once, when a try ran into a time-out or a cut connection after it was sent: what was set aside for it counts as billed from now on. The claim
   /// stays; another sending() sets its price aside anew, and does not look at the budget.
   void possibly_billed(const std::string& request, std::int64_t draw, std::int64_t attempt, const std::string& why);
   /// Records the outcome and ends the claim, in one transaction. The first answer to an attempt stays: a second one is possibly billed
@@ -101,7 +102,8 @@ class AnswerStore {
   /// Every problem found: SQLite's own check, digests, fields out of range, claims of the dead. Empty when all is well.
   std::vector<std::string> verify() const;
 
-  /// One JSON object a line, in a fixed order; import skips what is there already and returns how many were new.
+  /// One JSON object a line, in a fixed order. Import takes all lines or none, in one transaction; it skips answers that are there, takes the place of
+  /// givings up, and returns how many were new.
   void export_lines(const std::filesystem::path& file) const;
   std::int64_t import_lines(const std::filesystem::path& file);
 

@@ -88,7 +88,7 @@ void check_claims(Database& db, const std::vector<std::string>& owners, Findings
                                count.integer(0), mend_utf8(id), count.integer(1)));
     count.reset();
   }
-  if (const std::int64_t n = db.number("SELECT count(*) FROM claims JOIN answers USING(request, draw, attempt)"); n > 0)
+  if (const std::int64_t n = db.number("SELECT count(*) FROM claims JOIN answers USING(request, draw, attempt) WHERE state <> 'gave_up'"); n > 0)
     findings.add(fmt::format("{} requests are answered, and being asked as well", n));
 }
 

@@ -19,6 +19,8 @@ namespace oncekit {
 namespace {
 
 constexpr const char* kCutShort = "cut short at its longest";  // stays a reject when parsed again: the text does not show it
+constexpr const char* kUnread = "the augmenter failed";        // read again by the next run
+constexpr std::int64_t kSameRefusals = 10, kInVain = 20;       // replies after which a server is asked no further
 constexpr std::int64_t kSeedStep = 1000;                       // between attempts, so that a deterministic server answers anew
 constexpr std::size_t kExamples = 3, kExampleBytes = 160;
 constexpr std::int64_t kMessageTokens = 16;                    // around the texts of a request
@@ -67,29 +69,47 @@ ChatClient& Endpoint::speak_for(Asker& asker) {
   }
   ChatClient::Hooks hooks;
   hooks.sending = [this](std::int64_t id, int) { asker_->sending(id); };
+  hooks.unanswered = [this](std::int64_t id, const std::string& reason) { asker_->unanswered(id, reason); };
   hooks.done = [this](std::int64_t id, ChatReply&& reply) { asker_->done(id, std::move(reply)); };
   hooks.idle = [this] {
-    try {
-      workspace_.check_cancelled();
-    } catch (const Error&) {
-      cancelled_ = true;  // what is under way is waited for: it is paid for
-    }
+    (void)stopped();  // looks whether the user asked to
     asker_->note_progress();
   };
   client_ = std::make_unique<ChatClient>(options, setup_.seed, std::move(hooks));
   return *client_;
 }
 
-bool Endpoint::stopped() const { return cancelled_ || left_ <= 0 || (client_ && client_->unusable()); }
+bool Endpoint::stopped() {
+  if (!stopped_) {
+    try {
+      workspace_.check_cancelled();
+    } catch (const Error&) {
+      stop();
+    }
+  }
+  return stopped_ || left_ <= 0;
+}
+
+void Endpoint::stop() {
+  stopped_ = true;
+  if (client_) client_->stop();
+}
+
+Error mock_in_the_name_of(const std::string& model) {
+  return Error(ErrorKind::kUsage, "endpoint.model is '" + model + "', and oncekit's mock answers in its place: what it makes up would be kept as that model's answers, for good",
+               "set endpoint.model = \"mock\", so that its answers are kept as another model's");
+}
 
 // ---- Asker ---------------------------------------------------------------------------------------------------------------
 
 Asker::Asker(const AugmentStep& step, const Augmenter& augmenter, const Corpus& corpus, const AugmentSetup& setup, AnswerStore& store,
              Workspace& workspace, AugmentFigures& figures)
-    : step_(step), augmenter_(augmenter), corpus_(corpus), setup_(setup), store_(store), workspace_(workspace), figures_(figures) {
-  if (setup_.answers.imports == "ignore") return;
-  has_imports_ = store_.totals().imported > 0;
-}
+    : step_(step), augmenter_(augmenter), corpus_(corpus), setup_(setup), store_(store), workspace_(workspace), figures_(figures),
+      imports_(step.name, corpus, setup.answers, store, [this](const Prompt& prompt, const StoredAnswer& stored) {
+        Parsed parsed = parse(prompt, stored);
+        if (!parsed.accepted) count_reject(parsed.reject_reason, stored.raw);
+        return parsed;
+      }) {}
 
 Asker::~Asker() = default;
 
@@ -118,52 +138,36 @@ void Asker::count_reject(const std::string& reason, const std::string& raw) {
   if (examples.size() < kExamples) examples.push_back(cut(raw));
 }
 
-const std::vector<Parsed>& Asker::imports(const std::string& key) {
-  const auto [at, fresh] = imports_.try_emplace(key);
-  if (!fresh || !has_imports_) return at->second;
-  Prompt prompt;
-  prompt.key = key;
-  for (const StoredAnswer& stored : store_.imported(step_.name, key)) {
-    Parsed parsed = parse(prompt, stored);
-    if (!parsed.accepted) {
-      count_reject(parsed.reject_reason, stored.raw);
-      continue;
-    }
-    import_models_[key] = stored.model;
-    at->second.push_back(std::move(parsed));
-  }
-  return at->second;
-}
-
-bool Asker::covered_by_imports(const Prompt& prompt) {
-  return has_imports_ && imports(prompt.key).size() >= static_cast<std::size_t>(prompt.draws);
-}
-
 Asker::Found Asker::look(const Prompt& prompt, const std::string& request, std::int64_t draw) const {
   Found found;
-  const std::vector<StoredAnswer> attempts = store_.attempts(request, draw);
-  found.next = static_cast<std::int64_t>(attempts.size());
-  for (const StoredAnswer& stored : attempts) {
-    if (answered(stored) && parse(prompt, stored).accepted) found.accepted = true;
-    else if (answered(stored)) ++found.rejects;
-    if (stored.state == StoredAnswer::State::kRefused) found.next = -1;
+  bool refused = false;
+  for (const StoredAnswer& stored : store_.attempts(request, draw)) {
+    if (stored.state == StoredAnswer::State::kGaveUp) continue;  // no answer: its place is free
+    if (stored.attempt == found.next) ++found.next;
+    if (stored.state == StoredAnswer::State::kRefused) refused = true;
+    else if (parse(prompt, stored).accepted) found.accepted = true;
+    else ++found.rejects;
   }
-  if (found.rejects >= setup_.answers.attempts) found.next = -1;
+  if (refused || found.rejects >= setup_.answers.attempts) found.next = -1;
   return found;
 }
 
 void Asker::plan() {
+  std::unordered_set<std::string> counted;  // the same question about two users is asked once
   call_plugin(*step_.spec, "prompts", [&] {
     augmenter_.prompts(corpus_, [&](Prompt&& prompt) {
       ++figures_.prompts;
       if (!prompt.seen.empty()) ++figures_.about_users;
       figures_.wanted += prompt.draws;
-      if (covered_by_imports(prompt) || setup_.answers.imports == "only") return;
+      if (setup_.answers.imports == "only" || imports_.cover(prompt) == Imports::Cover::kFull) return;
       for (std::int64_t draw = 0; draw < prompt.draws; ++draw) {
         const std::string request = request_of(prompt, draw);
         figures_.questions = digest(figures_.questions + request);
-        const Found found = look(prompt, request, draw);
-        if (found.accepted || found.next < 0) continue;
+        if (!figures_.provisional) {
+          const Found found = look(prompt, request, draw);
+          if (found.accepted || found.next < 0) continue;
+        }
+        if (!counted.insert(request).second) continue;
         ++figures_.missing;
         missing_price_ += price(prompt);
         if (!setup_.dry_run) continue;
@@ -176,7 +180,8 @@ void Asker::plan() {
 }
 
 void Asker::ask(Endpoint& endpoint) {
-  if (figures_.missing == 0 || !setup_.answers.ask || setup_.answers.imports == "only" || endpoint.stopped()) return;
+  workspace_.check_cancelled();
+  if (figures_.missing == 0 || endpoint.stopped()) return;
   const auto start = std::chrono::steady_clock::now();
   endpoint_ = &endpoint;
   client_ = &endpoint.speak_for(*this);
@@ -185,15 +190,15 @@ void Asker::ask(Endpoint& endpoint) {
   progress_ = workspace_.progress(step_.name, std::min(figures_.missing, endpoint.left()), "answers");
   call_plugin(*step_.spec, "prompts", [&] {
     augmenter_.prompts(corpus_, [&](Prompt&& prompt) {
-      if (endpoint.stopped() || no_budget_ || covered_by_imports(prompt)) return;
+      if (endpoint.stopped() || no_budget_ || imports_.cover(prompt) == Imports::Cover::kFull) return;
       for (std::int64_t draw = 0; draw < prompt.draws && !endpoint.stopped() && !no_budget_; ++draw) {
         Question question{prompt, request_of(prompt, draw), draw, 0, 0, price(prompt)};
-        offer_or_wait(std::move(question), endpoint);
+        offer_or_wait(std::move(question));
       }
     });
   });
   client_->drain();
-  settle_waiting(endpoint);
+  settle_waiting();
   progress_.reset();
   figures_.retried += client_->figures().retried - retried;
   for (const auto& [reason, count] : client_->figures().faults) {
@@ -202,9 +207,7 @@ void Asker::ask(Endpoint& endpoint) {
   }
   figures_.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   workspace_.check_cancelled();
-  if (!fatal_.empty())
-    throw Error(ErrorKind::kRun, "[augmenter." + step_.name + "]: " + shown_host(setup_.endpoint.url) + " answers no request: " + fatal_ + (fatal_detail_.empty() ? "" : " (" + fatal_detail_ + ")"),
-                "check [endpoint] url, model and the variable " + (setup_.endpoint.key.empty() ? "that `key` names" : setup_.endpoint.key) + "; all earlier answers are kept");
+  if (failure_) std::rethrow_exception(failure_);
   if (no_budget_)
     throw Error(ErrorKind::kRun, fmt::format("[augmenter.{}]: the budget of {:.2f} USD is spent: the next request might cost {:.4f}", step_.name, setup_.endpoint.budget, last_price_),
                 "raise endpoint.budget; all answers so far are kept, and none is asked for again");
@@ -212,6 +215,7 @@ void Asker::ask(Endpoint& endpoint) {
 
 // Takes the question upon this process and sends it, when the store lacks its answer.
 Asker::Offer Asker::offer(Question& question, bool inside_done) {
+  if (came_to_nothing_.count(question.request)) return Offer::kSettled;
   for (;;) {
     const Found found = look(question.prompt, question.request, question.draw);
     if (found.accepted || found.next < 0) return Offer::kSettled;
@@ -219,11 +223,15 @@ Asker::Offer Asker::offer(Question& question, bool inside_done) {
     question.rejects = found.rejects;
     switch (store_.claim(question.request, question.draw, question.attempt, step_.name, question.prompt.key, question.price, setup_.endpoint.budget)) {
       case Claim::kAnswered: continue;
-      case Claim::kElsewhere: return Offer::kElsewhere;
-      case Claim::kNoBudget: last_price_ = question.price; return Offer::kNoBudget;
+      case Claim::kElsewhere: return Offer::kLater;
+      case Claim::kNoRoomYet: return Offer::kNoRoomYet;
+      case Claim::kNoBudget:
+        no_budget_ = true;
+        last_price_ = question.price;
+        return Offer::kNoBudget;
       case Claim::kTaken: break;
     }
-    if (!inside_done) endpoint_->took_one();
+    endpoint_->took_one();
     ++figures_.asked;
     const std::int64_t id = next_id_++;
     ChatRequest request = chat(question.prompt, question.draw + kSeedStep * question.attempt);
@@ -234,41 +242,31 @@ Asker::Offer Asker::offer(Question& question, bool inside_done) {
   }
 }
 
-void Asker::offer_or_wait(Question&& question, Endpoint& endpoint) {
+void Asker::offer_or_wait(Question&& question) {
   Offer offered = offer(question, false);
-  if (offered == Offer::kElsewhere) {
-    waiting_.push_back(std::move(question));
-    return;
-  }
   // Prices set aside are upper bounds: when those under way have come in, here and in other processes, there may be room again.
-  while (offered == Offer::kNoBudget && !endpoint.stopped()) {
+  while (offered == Offer::kNoRoomYet && !endpoint_->stopped()) {
     client_->drain();
     offered = offer(question, false);
-    if (offered != Offer::kNoBudget) break;
-    if (store_.totals().set_aside <= 0) {
-      no_budget_ = true;
-      return;
-    }
+    if (offered != Offer::kNoRoomYet) break;
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
     note_progress();
   }
-  if (offered == Offer::kElsewhere) waiting_.push_back(std::move(question));
+  if (offered == Offer::kLater) waiting_.push_back(std::move(question));
 }
 
-// Questions of other processes: they are answered there, or the process is gone and they are ours.
-void Asker::settle_waiting(Endpoint& endpoint) {
-  while (!waiting_.empty() && !endpoint.stopped() && !no_budget_) {
+// What is being asked elsewhere is answered there, or the process is gone and it is ours; second attempts find room in the budget, or none.
+void Asker::settle_waiting() {
+  while (!waiting_.empty() && !endpoint_->stopped() && !no_budget_) {
     std::vector<Question> questions;
     questions.swap(waiting_);
     const std::size_t before = questions.size();
     for (Question& question : questions) {
-      if (endpoint.stopped() || no_budget_) break;
-      offer_or_wait(std::move(question), endpoint);
+      if (endpoint_->stopped() || no_budget_) break;
+      offer_or_wait(std::move(question));
     }
     client_->drain();
-    if (waiting_.size() < before) continue;
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
-    workspace_.check_cancelled();
+    if (waiting_.size() >= before) std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
 }
 
@@ -277,18 +275,49 @@ void Asker::sending(std::int64_t id) {
   store_.sending(question.request, question.draw, question.attempt);
 }
 
+void Asker::unanswered(std::int64_t id, const std::string& reason) {
+  const Question& question = under_way_.at(id);
+  store_.possibly_billed(question.request, question.draw, question.attempt, reason);
+  ++figures_.possibly_billed;
+}
+
 void Asker::done(std::int64_t id, ChatReply&& reply) {
+  using Kind = ChatReply::Kind;
   auto node = under_way_.extract(id);
   Question& question = node.mapped();
-  if (reply.possibly_billed > 0) {
-    figures_.possibly_billed += reply.possibly_billed;
-    store_.possibly_billed(question.request, question.draw, question.attempt, reply.reason.empty() ? "no answer" : reply.reason);
-  }
-  if (reply.kind == ChatReply::Kind::kUnusable) {
+  if (reply.kind == Kind::kStopped || reply.kind == Kind::kUnusable) {
     store_.release(question.request, question.draw, question.attempt);
-    if (fatal_.empty()) fatal_ = reply.reason, fatal_detail_ = reply.detail;
+    if (reply.kind == Kind::kUnusable) watch(reply);
     return;
   }
+  StoredAnswer stored = row(question, reply);
+  bool again = false;
+  if (reply.kind == Kind::kAnswer) {
+    ++figures_.answered;
+    if (reply.finish_reason == "length") stored.reason = kCutShort;
+    again = read(question, stored);
+  } else {
+    // A content filter says the same tomorrow. Whatever else it was may have gone by then.
+    const bool for_good = reply.kind == Kind::kRefused && reply.reason == kContentFilter;
+    stored.state = for_good ? StoredAnswer::State::kRefused : StoredAnswer::State::kGaveUp;
+    stored.reason = reply.reason;
+    if (stored.raw.empty()) stored.raw = reply.detail;
+    if (!for_good) came_to_nothing_.insert(question.request);
+  }
+  figures_.prompt_tokens += stored.prompt_tokens;
+  figures_.completion_tokens += stored.completion_tokens;
+  figures_.cost += stored.cost;
+  store_.put(stored);
+  watch(reply);
+  if (again && !endpoint_->stopped() && !no_budget_) {
+    const Offer offered = offer(question, true);
+    if (offered == Offer::kLater || offered == Offer::kNoRoomYet) waiting_.push_back(std::move(question));
+  } else if (progress_) {
+    progress_->advance();
+  }
+}
+
+StoredAnswer Asker::row(const Question& question, const ChatReply& reply) const {
   StoredAnswer stored;
   stored.request = question.request;
   stored.draw = question.draw;
@@ -297,7 +326,7 @@ void Asker::done(std::int64_t id, ChatReply&& reply) {
   stored.key = question.prompt.key;
   stored.model = setup_.endpoint.model;
   stored.body = chat_body(setup_.endpoint, chat(question.prompt, question.draw + kSeedStep * question.attempt));
-  stored.raw = std::move(reply.text);
+  stored.raw = reply.text;
   stored.seen.emplace();
   for (const ItemId item : question.prompt.seen) stored.seen->emplace_back(corpus_.items.ids[static_cast<std::size_t>(item)]);
   stored.prompt_tokens = reply.usage.prompt_tokens;
@@ -308,28 +337,52 @@ void Asker::done(std::int64_t id, ChatReply&& reply) {
   stored.seconds = reply.seconds;
   stored.at = static_cast<std::int64_t>(std::time(nullptr));
   stored.source = "endpoint";
-  bool again = false;
-  if (reply.kind == ChatReply::Kind::kAnswer) {
-    ++figures_.answered;
-    if (reply.finish_reason == "length") stored.reason = kCutShort;
-    const Parsed parsed = parse(question.prompt, stored);
-    stored.state = !parsed.accepted ? StoredAnswer::State::kRejected : parsed.repaired ? StoredAnswer::State::kRepaired : StoredAnswer::State::kAccepted;
-    stored.reason = parsed.reject_reason;
-    if (parsed.accepted) stored.parsed = fields_json(parsed);
-    again = !parsed.accepted && question.rejects + 1 < setup_.answers.attempts;
-    figures_.prompt_tokens += stored.prompt_tokens;
-    figures_.completion_tokens += stored.completion_tokens;
-    figures_.cost += stored.cost;
-  } else {
-    stored.state = reply.kind == ChatReply::Kind::kRefused ? StoredAnswer::State::kRefused : StoredAnswer::State::kGaveUp;
-    stored.reason = reply.reason + (reply.detail.empty() ? "" : ": " + reply.detail);
+  return stored;
+}
+
+bool Asker::read(const Question& question, StoredAnswer& stored) {
+  Parsed parsed;
+  try {
+    parsed = parse(question.prompt, stored);
+  } catch (...) {  // the answer is paid for, and kept for the day when the augmenter can read it
+    parsed.reject_reason = kUnread;
+    fail(std::current_exception());
   }
-  store_.put(stored);
-  if (!again) {
-    if (progress_) progress_->advance();
+  stored.state = !parsed.accepted ? StoredAnswer::State::kRejected : parsed.repaired ? StoredAnswer::State::kRepaired : StoredAnswer::State::kAccepted;
+  stored.reason = parsed.reject_reason;
+  if (parsed.accepted) stored.parsed = fields_json(parsed);
+  return !parsed.accepted && question.rejects + 1 < setup_.answers.attempts;
+}
+
+// A server that cannot answer, answers nothing, or refuses everything alike is asked no further.
+void Asker::watch(const ChatReply& reply) {
+  using Kind = ChatReply::Kind;
+  const std::string key = setup_.endpoint.key.empty() ? "that `key` names" : setup_.endpoint.key;
+  if (reply.kind == Kind::kUnusable) {
+    if (reply.reason == kMockAnswers) fail(std::make_exception_ptr(mock_in_the_name_of(setup_.endpoint.model)));
+    fail(std::make_exception_ptr(ended("answers no request", reply, "check [endpoint] url, model and the variable " + key + "; all earlier answers are kept")));
     return;
   }
-  if (offer(question, true) == Offer::kElsewhere) waiting_.push_back(std::move(question));
+  if (replies_++ == 0 && reply.kind == Kind::kRefused && reply.reason != kContentFilter) refusal_ = reply.reason;
+  if (reply.kind == Kind::kRefused && reply.reason == refusal_) ++refusals_;
+  in_vain_ = reply.kind == Kind::kGaveUp ? in_vain_ + 1 : 0;
+  if (replies_ == kSameRefusals && refusals_ == kSameRefusals)
+    fail(std::make_exception_ptr(ended("refuses every request", reply,
+                                       "check [endpoint] model and context_tokens, and the augmenter's prompt and answer_tokens; the next run asks again")));
+  if (in_vain_ == kInVain)
+    fail(std::make_exception_ptr(ended(fmt::format("has answered none of {} requests in a row", kInVain), reply,
+                                       "see that the server is up and endpoint.timeout_s long enough; all answers so far are kept, and the next run asks for the others")));
+}
+
+// The first one counts.
+void Asker::fail(std::exception_ptr failure) {
+  if (!failure_) failure_ = std::move(failure);
+  endpoint_->stop();
+}
+
+Error Asker::ended(const std::string& what, const ChatReply& reply, const std::string& hint) const {
+  return Error(ErrorKind::kRun, fmt::format("[augmenter.{}]: {} {}: {}{}", step_.name, shown_host(setup_.endpoint.url), what, reply.reason,
+                                            reply.detail.empty() ? "" : " (" + reply.detail + ")"), hint);
 }
 
 void Asker::note_progress() {
@@ -343,20 +396,6 @@ void Asker::collect(GuardedAnswers& answers) {
   std::unordered_map<std::string_view, std::int32_t> items, users;
   for (std::size_t i = 0; i < corpus_.items.size(); ++i) items.emplace(corpus_.items.ids[i], static_cast<std::int32_t>(i));
   for (std::size_t i = 0; i < corpus_.users.size(); ++i) users.emplace(corpus_.users.ids[i], static_cast<std::int32_t>(i));
-  // What imports had seen, for all users at once.
-  std::unordered_map<UserId, std::vector<ItemId>> shown;
-  if (has_imports_ && setup_.answers.imports_saw != "unknown") {
-    for (std::size_t row = 0; row < corpus_.histories.size(); ++row) {
-      const auto clicks = corpus_.histories[row];
-      const auto [at, fresh] = shown.try_emplace(corpus_.history_users[row]);
-      if (fresh || setup_.answers.imports_saw == "everything") at->second.insert(at->second.end(), clicks.begin(), clicks.end());
-    }
-    if (setup_.answers.imports_saw == "everything")
-      for (const Impressions* part : {&corpus_.train, &corpus_.dev, &corpus_.test})
-        for (std::size_t i = 0; i < part->size() && part->labelled(); ++i)
-          for (std::size_t c = 0; c < part->candidates.length(i); ++c)
-            if (part->labels[part->candidates.offsets()[i] + c]) shown[part->users[i]].push_back(part->candidates[i][c]);
-  }
   const auto give = [&](const Prompt& prompt, const Seen& seen, Parsed&& parsed) {
     const auto& ids = prompt.seen.empty() ? items : users;
     const auto found = ids.find(prompt.key);
@@ -366,21 +405,22 @@ void Asker::collect(GuardedAnswers& answers) {
     if (prompt.seen.empty()) answers.add_item(found->second, std::move(parsed));
     else answers.add_user(found->second, seen, std::move(parsed));
   };
-  std::unordered_map<std::string, bool> imported;  // users whose imports were handed over: once, though several histories ask for them
+  std::unordered_set<std::string> imported;  // keys whose imports were handed over: once, though several histories ask for them
   call_plugin(*step_.spec, "prompts", [&] {
     augmenter_.prompts(corpus_, [&](Prompt&& prompt) {
-      if (covered_by_imports(prompt)) {
-        figures_.covered += prompt.draws;
-        figures_.imported += prompt.draws;
-        figures_.models[import_models_[prompt.key] + " (imported)"] += prompt.draws;
-        if (!imported.emplace(prompt.key, true).second) return;
-        for (const Parsed& parsed : imports(prompt.key)) {
-          if (parsed.repaired) ++figures_.repaired;
-          Seen seen;
-          if (!prompt.seen.empty() && setup_.answers.imports_saw != "unknown") seen = shown[users.at(prompt.key)];
-          give(prompt, seen, Parsed(parsed));
+      const Imports::Cover cover = imports_.cover(prompt);
+      if (cover != Imports::Cover::kNone) {
+        const Imports::About& about = imports_.about(prompt);
+        if (imported.insert(prompt.key).second)
+          for (const Parsed& parsed : about.accepted) give(prompt, about.seen, Parsed(parsed));
+        if (cover == Imports::Cover::kFull) {
+          figures_.covered += prompt.draws;
+          figures_.imported += prompt.draws;
+          figures_.repaired += std::count_if(about.accepted.begin(), about.accepted.begin() + prompt.draws, [](const Parsed& parsed) { return parsed.repaired; });
+          figures_.models[about.model + " (imported)"] += prompt.draws;
+          return;
         }
-        return;
+        figures_.imports_withheld += prompt.draws;
       }
       if (setup_.answers.imports == "only") return;
       for (std::int64_t draw = 0; draw < prompt.draws; ++draw) {

@@ -18,14 +18,18 @@ namespace oncekit {
 namespace fs = std::filesystem;
 namespace {
 
+std::string price_text(double price, const AugmentSetup& setup) {
+  return fmt::format("at most {:.2f} USD for a first attempt at each, {:.2f} with all {} attempts", price, price * static_cast<double>(setup.answers.attempts), setup.answers.attempts);
+}
+
 // Before the first request: what it may cost, and what leaves the machine.
 void announce(const AugmentFigures& figures, const AugmentSetup& setup, double price) {
   if (figures.wanted == 0) return;
-  std::string text = fmt::format("{}: {} answers wanted, {} missing", figures.name, figures.wanted, figures.missing);
-  if (figures.missing > 0 && setup.answers.ask && setup.answers.imports != "only") {
+  std::string text = fmt::format("{}: {} answers wanted, {}{} missing", figures.name, figures.wanted, figures.provisional ? "about " : "", figures.missing);
+  if (figures.missing > 0 && setup.asks()) {
     text += fmt::format("; asks {} at {}", setup.endpoint.model, shown_host(setup.endpoint.url));
     if (!on_this_machine(setup.endpoint.url)) {
-      text += fmt::format(", at most {:.2f} USD", price);
+      text += ", " + price_text(price, setup);
       if (figures.about_users > 0) text += "; what readers have read leaves this machine, for that host";
     }
   }
@@ -36,16 +40,17 @@ void check_allowed(const AugmentFigures& figures, const AugmentSetup& setup, dou
   const EndpointOptions& e = setup.endpoint;
   if (on_this_machine(e.url) || e.budget > 0 || (e.input_price == 0 && e.output_price == 0)) return;
   throw Error(ErrorKind::kUsage,
-              fmt::format("[augmenter.{}] would ask {} {} questions, which may cost {:.2f} USD, and [endpoint] sets no budget", figures.name, shown_host(e.url), figures.missing, price),
+              fmt::format("[augmenter.{}] would ask {} {} questions ({}), and [endpoint] sets no budget", figures.name, shown_host(e.url), figures.missing, price_text(price, setup)),
               "set endpoint.budget=USD, or answers.ask=false to go on with what the store has; `oncekit augment RECIPE --dry-run` shows all figures");
 }
 
-/// A recipe's answer store. Where there is none, a dry run looks into an empty one and leaves nothing behind.
+/// A recipe's answer store, opened for writing only when something may be asked. Whoever asks nothing finds an empty one where there is none, and
+/// leaves nothing behind.
 class OpenStore {
  public:
   explicit OpenStore(const AugmentSetup& setup)
-      : scratch_(setup.dry_run && !fs::exists(setup.store) ? scratch_folder() : fs::path()),
-        store_(AnswerStore::open(scratch_.empty() ? setup.store : scratch_ / "answers.db")) {}
+      : reads_(setup.dry_run || !setup.asks()), scratch_(reads_ && !fs::exists(setup.store) ? scratch_folder() : fs::path()),
+        store_(!reads_ ? AnswerStore::open(setup.store) : scratch_.empty() ? AnswerStore::open_read_only(setup.store) : AnswerStore::open(scratch_ / "answers.db")) {}
   ~OpenStore() {
     std::error_code ignored;
     if (!scratch_.empty()) fs::remove_all(scratch_, ignored);
@@ -59,6 +64,7 @@ class OpenStore {
     if (::mkdtemp(name.data()) == nullptr) throw Error(ErrorKind::kRun, std::string("cannot make a folder for temporary files: ") + std::strerror(errno), "set TMPDIR", display_path(name));
     return name;
   }
+  const bool reads_;
   fs::path scratch_;
   AnswerStore store_;
 };
@@ -75,11 +81,34 @@ std::string main_reasons(const AugmentFigures& figures) {
 void check_coverage(const AugmentFigures& figures, const AugmentSetup& setup) {
   if (setup.dry_run || setup.limit > 0 || figures.coverage() >= setup.answers.min_coverage) return;
   const std::string reasons = main_reasons(figures);
-  throw Error(ErrorKind::kRun,
-              fmt::format("[augmenter.{}]: {} of {} answers are there ({:.1f}%), and answers.min_coverage asks for {:.1f}%{}", figures.name, figures.covered,
-                          figures.wanted, 100 * figures.coverage(), 100 * setup.answers.min_coverage, reasons.empty() ? "" : "; most failed so: " + reasons),
-              "run it again to ask for what is missing (kept answers are not asked again), look at `oncekit answers ls --task " + figures.name +
-                  " --state rejected`, raise answers.attempts, or lower answers.min_coverage");
+  std::string message = fmt::format("[augmenter.{}]: {} of {} answers are there ({:.1f}%), and answers.min_coverage asks for {:.1f}%", figures.name, figures.covered,
+                                    figures.wanted, 100 * figures.coverage(), 100 * setup.answers.min_coverage);
+  if (figures.imports_withheld > 0) message += fmt::format("; for {} more there are imported answers, which the leak guard withholds", figures.imports_withheld);
+  if (!reasons.empty()) message += "; most failed so: " + reasons;
+  const std::string hint = "look at `oncekit answers ls --task " + figures.name + " --state rejected`, raise answers.attempts, or lower answers.min_coverage";
+  throw Error(ErrorKind::kRun, std::move(message),
+              figures.imports_withheld > 0 ? "say with answers.imports_saw what the prompts of imported answers had shown; or " + hint
+                                           : "run it again to ask for what is missing (kept answers are not asked again), " + hint);
+}
+
+// The clicks of each history. From here on they are told from what augmenters put behind them.
+Ragged<ItemId> mark_clicks(Corpus& corpus) {
+  Ragged<ItemId> clicks;
+  for (std::size_t row = 0; row < corpus.histories.size(); ++row) clicks.push_back(corpus.clicks(static_cast<std::int32_t>(row)));
+  corpus.real_clicks.clear();
+  for (std::size_t row = 0; row < clicks.size(); ++row) corpus.real_clicks.push_back(static_cast<std::int32_t>(clicks.length(row)));
+  return clicks;
+}
+
+void check_clicks(const Corpus& corpus, const Ragged<ItemId>& clicks) {
+  bool kept = corpus.histories.size() == clicks.size() && corpus.real_clicks.size() == clicks.size();
+  for (std::size_t row = 0; kept && row < clicks.size(); ++row) {
+    const auto before = clicks[row], now = corpus.histories[row];
+    kept = static_cast<std::size_t>(corpus.real_clicks[row]) == before.size() && now.size() >= before.size() && std::equal(before.begin(), before.end(), now.begin());
+  }
+  if (kept) return;
+  throw Error(ErrorKind::kPlugin, "apply() changed what users clicked",
+              "an augmenter may put items behind the clicks of a history; the clicks and Corpus::real_clicks stay as they are");
 }
 
 }  // namespace
@@ -91,15 +120,20 @@ bool Augmented::leaky() const {
 Augmented augment(Corpus&& corpus, const AugmentSetup& setup, Workspace& workspace) {
   Augmented out{std::move(corpus), {}};
   if (setup.steps.empty()) return out;
-  (void)on_this_machine(setup.endpoint.url);  // an address that is none is said before anything is asked or read
+  // What is wrong with the address is said before anything is asked or read.
+  (void)on_this_machine(setup.endpoint.url);
+  if (setup.asks() && setup.endpoint.url == "mock" && !setup.endpoint.model.starts_with("mock")) throw mock_in_the_name_of(setup.endpoint.model);
   own_histories(out.corpus);
+  const Ragged<ItemId> clicks = mark_clicks(out.corpus);
   OpenStore store(setup);
   Endpoint endpoint(setup, workspace);
+  bool complete = true;
   for (const AugmentStep& step : setup.steps) {
     workspace.check_cancelled();
     AugmentFigures& figures = out.figures.emplace_back();
     figures.name = step.name;
     figures.component = step.spec->name;
+    figures.provisional = !complete;
     const auto augmenter = call_plugin(*step.spec, "construct", [&] { return step.spec->make_augmenter(*step.options); });
     std::optional<Rng> shuffle;
     if (setup.answers.shuffle_users) shuffle = workspace.rng("shuffle_users").at(step.name);
@@ -109,7 +143,9 @@ Augmented augment(Corpus&& corpus, const AugmentSetup& setup, Workspace& workspa
       asker.plan();
       const double price = asker.missing_price();
       announce(figures, setup, price);
-      if (!setup.dry_run && figures.missing > 0 && setup.answers.ask && setup.answers.imports != "only") {
+      if (setup.dry_run) {
+        complete = complete && (figures.missing == 0 || !setup.asks());
+      } else if (figures.missing > 0 && setup.asks()) {
         check_allowed(figures, setup, price);
         asker.ask(endpoint);
       }
@@ -122,8 +158,14 @@ Augmented augment(Corpus&& corpus, const AugmentSetup& setup, Workspace& workspa
       figures.leaks["test"] = answers.leaks(out.corpus.test);
     }
     figures.leaky = setup.answers.allow_leak && figures.guard.withheld > 0;
+    if (figures.guard.histories > 0 && figures.guard.given == 0)
+      log::warn("[augmenter." + figures.name + "]: none of its answers is used: their prompts had shown more than any history holds, or nobody knows what (answers.imports_saw)");
     check_coverage(figures, setup);
-    out.corpus = call_plugin(*step.spec, "apply", [&] { return augmenter->apply(std::move(out.corpus), answers); });
+    out.corpus = call_plugin(*step.spec, "apply", [&] {
+      Corpus richer = augmenter->apply(std::move(out.corpus), answers);
+      check_clicks(richer, clicks);
+      return richer;
+    });
   }
   return out;
 }

@@ -34,8 +34,11 @@ struct AugmentSetup {
   std::uint64_t seed = 0;               ///< of retry jitter and of the bundled mock
   std::filesystem::path store;          ///< the answer store's file
   bool dry_run = false;                 ///< ask nothing, need no coverage: figures alone
-  std::int64_t limit = 0;               ///< answers to ask for in all; 0 = as many as are missing. A limited run needs no coverage
+  std::int64_t limit = 0;               ///< answers to ask for in all, second attempts included; 0 = as many as are missing. A limited run needs no coverage
   std::string mock_answers = "helpful"; ///< of the bundled mock: see mock_llm/server.h
+
+  /// Whether what the store lacks is asked for (in a dry run: would be).
+  bool asks() const { return answers.ask && answers.imports != "only"; }
 };
 
 /// What one augmenter asked and got.
@@ -46,7 +49,10 @@ struct AugmentFigures {
   std::int64_t covered = 0;             ///< of these, accepted in the end
   std::int64_t imported = 0;            ///< of the covered ones
   std::int64_t repaired = 0;            ///< of the covered ones
-  std::int64_t missing = 0;             ///< not in the store when it began: what was to be asked
+  std::int64_t missing = 0;             ///< questions without an answer in the store when it began: what was to be asked
+  /// Of a dry run: an augmenter before this one lacks answers. With them these questions will be others, so all count as missing.
+  bool provisional = false;
+  std::int64_t imports_withheld = 0;    ///< wanted answers that were imported, and whose prompts saw too much, or nobody knows what
   std::int64_t asked = 0, answered = 0; ///< requests of this run
   std::int64_t retried = 0, possibly_billed = 0;
   std::map<std::string, std::int64_t> rejects;                  ///< by reason; of all attempts in the store
@@ -70,9 +76,10 @@ struct Augmented {
   bool leaky() const;
 };
 
-/// Throws Error(kRun) when an augmenter's coverage stays below min_coverage, when the budget is spent, or the endpoint refuses all;
-/// Error(kUsage) for a missing key, or a host outside this machine without a budget; Error(kInterrupted) when asked to stop: requests
-/// under way are then waited for, so that nothing paid for is lost. What was answered is in the store in any case.
+/// Throws Error(kRun) when an augmenter's coverage stays below min_coverage, when the budget is spent, or the endpoint refuses all or answers
+/// nothing; Error(kUsage) for a missing key, a host outside this machine without a budget, or the bundled mock in another model's name;
+/// Error(kInterrupted) when asked to stop. Requests under way are then waited for, so that nothing paid for is lost. What was answered is in the
+/// store in any case.
 Augmented augment(Corpus&& corpus, const AugmentSetup& setup, Workspace& workspace);
 
 /// For run.json and `augment --json`.

@@ -4,16 +4,13 @@
 #include <unordered_map>
 
 namespace oncekit {
-namespace {
 
-std::vector<ItemId> sorted(std::span<const ItemId> items) {
+std::vector<ItemId> as_set(std::span<const ItemId> items) {
   std::vector<ItemId> out(items.begin(), items.end());
   std::sort(out.begin(), out.end());
   out.erase(std::unique(out.begin(), out.end()), out.end());
   return out;
 }
-
-}  // namespace
 
 void own_histories(Corpus& corpus) {
   if (!corpus.history_users.empty() || corpus.histories.size() == 0) return;
@@ -44,7 +41,7 @@ void GuardedAnswers::add_item(ItemId item, Parsed&& parsed) { items_[item].push_
 void GuardedAnswers::add_user(UserId user, const Seen& seen, Parsed&& parsed) {
   std::vector<Group>& groups = users_[user];
   auto at = std::find_if(groups.begin(), groups.end(), [&](const Group& group) { return group.shown == seen; });
-  if (at == groups.end()) at = groups.insert(groups.end(), Group{seen, seen ? sorted(*seen) : std::vector<ItemId>(), {}});
+  if (at == groups.end()) at = groups.insert(groups.end(), Group{seen, seen ? as_set(*seen) : std::vector<ItemId>(), {}});
   at->draws.push_back(std::move(parsed));
 }
 
@@ -55,7 +52,7 @@ void GuardedAnswers::seal() {
     const auto found = users_.find(corpus_.history_users[row]);
     if (found == users_.end()) continue;
     ++figures_.histories;
-    const std::vector<ItemId> own = sorted(corpus_.histories[row]);
+    const std::vector<ItemId> own = as_set(corpus_.histories[row]);
     const Group *best = nullptr, *any = nullptr;
     bool known = false;
     for (const Group& group : found->second) {

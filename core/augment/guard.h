@@ -15,6 +15,9 @@ namespace oncekit {
 /// Rows that nobody uses are dropped. Does nothing when history_users is filled.
 void own_histories(Corpus& corpus);
 
+/// Sorted, without repeats.
+std::vector<ItemId> as_set(std::span<const ItemId> items);
+
 /// What an answer's prompt had shown; nothing: not known.
 using Seen = std::optional<std::vector<ItemId>>;
 

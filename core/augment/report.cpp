@@ -31,8 +31,10 @@ std::string one(const AugmentFigures& f, const AugmentSetup& setup) {
   }
   line("questions", fmt::format("{}, {} answers wanted{}", f.prompts, f.wanted, f.about_users > 0 ? "; they show what users clicked" : ""));
   if (setup.dry_run) {
-    line("to be asked", fmt::format("{} of {} at {}", f.missing, setup.endpoint.model, shown_host(setup.endpoint.url)));
-    line("at most", fmt::format("{} prompt tokens, {} answer tokens, {:.4f} USD a first attempt at each", f.prompt_tokens, f.completion_tokens, f.cost));
+    line("to be asked", fmt::format("{}{} of {} at {}", f.provisional ? "about " : "", f.missing, setup.endpoint.model, shown_host(setup.endpoint.url)));
+    if (f.provisional) line("", "an augmenter before it lacks answers: with them these questions will be others, and all may be asked");
+    line("at most", fmt::format("{} prompt tokens, {} answer tokens, {:.4f} USD for a first attempt at each; {:.4f} USD with all {} attempts", f.prompt_tokens, f.completion_tokens, f.cost,
+                                f.cost * static_cast<double>(setup.answers.attempts), setup.answers.attempts));
   } else if (f.asked > 0) {
     line("asked", fmt::format("{} requests, {} answers, {} tries again{}, in {:.1f} s ({:.1f} answers/s)", f.asked, f.answered, f.retried,
                               f.possibly_billed > 0 ? fmt::format(", {} tries unanswered and possibly billed", f.possibly_billed) : "", f.seconds,
@@ -41,6 +43,7 @@ std::string one(const AugmentFigures& f, const AugmentSetup& setup) {
   }
   line("there", fmt::format("{} of {} ({}){}{}", f.covered, f.wanted, share(f.covered, f.wanted), f.repaired > 0 ? fmt::format(", {} repaired", f.repaired) : "",
                             f.imported > 0 ? fmt::format(", {} imported (prompt unknown: may leak)", f.imported) : ""));
+  if (f.imports_withheld > 0) line("  withheld", fmt::format("{} imported: their prompts had shown more than the history, or nobody knows what", f.imports_withheld));
   for (const auto& [model, count] : f.models) line("  from", fmt::format("{}: {}", model.empty() ? "a model without a name" : model, count));
   for (const auto& [reason, count] : f.rejects) {
     line("  rejected", fmt::format("{} x {}", count, reason));
@@ -67,7 +70,8 @@ nlohmann::ordered_json augment_record(const std::vector<AugmentFigures>& figures
   nlohmann::ordered_json steps = nlohmann::ordered_json::array();
   for (const AugmentFigures& f : figures) {
     nlohmann::ordered_json step = {
-        {"name", f.name}, {"component", f.component}, {"prompts", f.prompts}, {"questions_digest", f.questions}, {"wanted", f.wanted}, {"missing", f.missing}, {"covered", f.covered},
+        {"name", f.name}, {"component", f.component}, {"prompts", f.prompts}, {"questions_digest", f.questions}, {"wanted", f.wanted}, {"missing", f.missing},
+        {"provisional", f.provisional}, {"covered", f.covered}, {"imports_withheld", f.imports_withheld},
         {"coverage", f.coverage()}, {"repaired", f.repaired}, {"imported", f.imported}, {"models", f.models}, {"asked", f.asked},
         {"answered", f.answered}, {"retried", f.retried}, {"possibly_billed", f.possibly_billed}, {"prompt_tokens", f.prompt_tokens},
         {"completion_tokens", f.completion_tokens}, {"cost_usd", f.cost}, {"seconds", f.seconds}, {"rejects", f.rejects}, {"faults", f.faults},
@@ -126,6 +130,7 @@ std::string corpus_digest(const Corpus& corpus) {
   lists(corpus.users.attributes);
   ragged(corpus.histories);
   vector(corpus.clicks_before);
+  vector(corpus.real_clicks);
   vector(corpus.history_users);
   lists(corpus.profiles);
   for (const Impressions* part : {&corpus.train, &corpus.dev, &corpus.test}) {

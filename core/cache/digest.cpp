@@ -8,7 +8,6 @@
 #include <cstring>
 #include <ctime>
 #include <fstream>
-#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -46,7 +45,7 @@ std::string hex(std::uint64_t value) {
   throw Error(ErrorKind::kData, std::string("cannot be read: ") + std::strerror(code), "check the path and its permissions", file.string());
 }
 
-std::string read_digest(int fd, const fs::path& file, const std::function<void(std::int64_t)>& read) {
+std::string read_digest(int fd, const fs::path& file, const ReadProgress& read) {
   const std::unique_ptr<XXH3_state_t, void (*)(XXH3_state_t*)> state(XXH3_createState(), [](XXH3_state_t* s) { XXH3_freeState(s); });
   XXH3_64bits_reset(state.get());
   std::vector<char> buffer(1 << 20);
@@ -92,7 +91,7 @@ void keep_digests_in(const fs::path& folder) {
   }
 }
 
-std::string file_digest(const fs::path& file) {
+std::string file_digest(const fs::path& file, const ReadProgress& read) {
   const Opened opened(file);
   const int fd = opened.fd;
   struct stat info {};
@@ -107,7 +106,7 @@ std::string file_digest(const fs::path& file) {
     const std::lock_guard lock(m.mutex);
     if (const auto found = m.digests.find(key); found != m.digests.end()) return found->second;
   }
-  const std::string digest = read_digest(fd, file, {});
+  const std::string digest = read_digest(fd, file, read);
   // Only what stood still while it was read, and for a while before, is remembered.
   struct stat after {};
   const bool still = ::fstat(fd, &after) == 0 && after.st_size == info.st_size && after.st_mtim.tv_sec == info.st_mtim.tv_sec &&
@@ -127,7 +126,7 @@ std::string file_digest(const fs::path& file) {
   return digest;
 }
 
-std::string content_digest(const fs::path& file, const std::function<void(std::int64_t)>& read) {
+std::string content_digest(const fs::path& file, const ReadProgress& read) {
   const Opened opened(file);
   return read_digest(opened.fd, file, read);
 }

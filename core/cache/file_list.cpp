@@ -5,7 +5,6 @@
 #include <sstream>
 
 #include "base/files.h"
-#include "cache/digest.h"
 #include "oncekit/error.h"
 
 namespace oncekit {

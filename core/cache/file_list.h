@@ -6,16 +6,14 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <string>
 #include <vector>
+
+#include "cache/digest.h"
 
 namespace oncekit {
 
 inline constexpr const char* kFileList = "files.tsv";
-
-/// Called with the bytes read since the last call, some times a second while files are read; may throw.
-using ReadProgress = std::function<void(std::int64_t bytes)>;
 
 /// Reads all files of the folder and writes the list. Throws Error(kRun or kData).
 void write_file_list(const std::filesystem::path& folder, const ReadProgress& read = {});

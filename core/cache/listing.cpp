@@ -100,11 +100,11 @@ std::vector<CacheEntry> list_cache(const fs::path& root) {
     }
     const bool fits = !key.empty() && base.ends_with("-" + digest(key));
     if (entry.name != base) {
-      entry.state = FileLock::held(root / "locks" / base) ? State::kBuilding : State::kPartial;
+      entry.state = FileLock::held(root / "locks" / base, FileLock::Mode::kShared) ? State::kBuilding : State::kPartial;
       entry.resumable = fits;
     } else {
       entry.state = fits ? State::kWhole : State::kBroken;
-      entry.in_use = FileLock::held(root / "locks" / (base + ".use"));
+      entry.in_use = FileLock::held(root / "locks" / (base + ".use"), FileLock::Mode::kExclusive);
     }
     measure(entry);
     entry.used = std::max(entry.built, changed(entry.folder / "key.txt"));

@@ -32,7 +32,8 @@ struct CacheEntry {
 /// "whole", "partial", "building" or "broken".
 const char* state_name(CacheEntry::State state);
 
-/// All entries, sorted by name; none when there is no such folder. Takes no lock that anybody waits for, and changes nothing.
+/// All entries, sorted by name; none when there is no such folder. Changes nothing. It takes locks, each for a moment: of two that look at
+/// once one may take the other for a user.
 std::vector<CacheEntry> list_cache(const std::filesystem::path& root);
 
 /// Those of `entries` that are meant by `names`: a name, the beginning of one (of its digits), or a kind. All when there are no names. Throws Error(kUsage).

@@ -40,18 +40,18 @@ FileLock::FileLock(const fs::path& file, Mode mode, const std::function<void()>&
   }
 }
 
-std::optional<FileLock> FileLock::attempt(const fs::path& file, Mode mode) {
+std::optional<FileLock> FileLock::attempt(const fs::path& file, Mode mode, int* why) {
   const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (fd < 0) return std::nullopt;
-  if (::flock(fd, operation(mode)) == 0) return FileLock(fd);
-  ::close(fd);
+  if (fd >= 0 && ::flock(fd, operation(mode)) == 0) return FileLock(fd);
+  if (why != nullptr) *why = errno;
+  if (fd >= 0) ::close(fd);
   return std::nullopt;
 }
 
-bool FileLock::held(const fs::path& file) {
+bool FileLock::held(const fs::path& file, Mode mode) {
   const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return false;
-  const bool taken = ::flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  const bool taken = ::flock(fd, operation(mode)) != 0 && errno == EWOULDBLOCK;
   ::close(fd);
   return taken;
 }

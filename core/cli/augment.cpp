@@ -20,7 +20,7 @@ void add_augment(CLI::App& app, Context& context) {
   command->add_option("--point", flags->point, "a named point of the recipe")->type_name("NAME");
   command->add_flag("--demo", flags->demo, "toy data, and the bundled mock in the place of the endpoint");
   command->add_flag("--dry-run", flags->dry_run, "requests, tokens and cost at most; asks nothing");
-  command->add_option("--limit", flags->limit, "answers to ask for in all; 0 = as many as are missing")->check(CLI::NonNegativeNumber)->capture_default_str();
+  command->add_option("--limit", flags->limit, "answers to ask for in all, second attempts included; 0 = as many as are missing")->check(CLI::NonNegativeNumber)->capture_default_str();
   context.add_compute(*command);
   context.add_json(*command);
   examples(*command, {"oncekit augment recipes/llama13b_nrms_gpt.toml --demo --dry-run", "oncekit augment recipes/llama13b_nrms_gpt.toml --demo --limit 50"});

@@ -209,6 +209,19 @@ struct BuildFlags {
   bool demo = false;
 };
 
+// The corpus that a run would have, of answers that are there: asking may cost money, and is for `augment` and `run`.
+void augment(Session& session) {
+  AugmentSetup setup = session.augment_setup();
+  const bool asks = setup.asks() && setup.endpoint.url != "mock";
+  if (asks) setup.answers.ask = false;
+  session.augment_data(setup);
+  std::int64_t missing = 0;
+  for (const AugmentFigures& f : session.augmented()) missing += f.missing;
+  if (asks && missing > 0)
+    throw Error(ErrorKind::kData, human_count(missing) + " answers are missing that a run would ask for, and other texts have other states",
+                "`oncekit augment RECIPE` asks for them first; answers.ask=false builds for a run without them");
+}
+
 void build(const BuildFlags& flags, Context& context) {
   std::vector<std::string> overrides = flags.overrides;
   if (!flags.pooled.empty()) overrides.push_back("content_encoder.keep_pooled=\"" + flags.pooled + "\"");
@@ -216,6 +229,7 @@ void build(const BuildFlags& flags, Context& context) {
                   context.workspace_options());
   try {
     session.load_data();
+    if (!session.recipe().augmenters().empty()) augment(session);
     session.build_model();
   } catch (const Error& e) {
     if (e.kind() != ErrorKind::kInterrupted) throw;

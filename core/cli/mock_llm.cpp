@@ -27,7 +27,7 @@ void add_mock_llm(CLI::App& app, Context& context) {
   command->add_option("--key-env", wish->key_variable, "environment variable with the key that requests must carry; default: any key will do")->type_name("VAR");
   command->add_option("--log", mock.log, "file to append one JSON line a request to")->type_name("FILE");
   examples(*command, {"oncekit mock-llm --port 8765", "oncekit mock-llm --latency 200 --faults 0.1 --log mock.jsonl",
-                      "oncekit augment RECIPE endpoint.url=http://127.0.0.1:8765/v1"});
+                      "oncekit augment RECIPE endpoint.url=http://127.0.0.1:8765/v1 endpoint.model=mock"});
   command->callback([wish, &context] {
     if (!wish->key_variable.empty()) {
       const Secret key = take_key(wish->key_variable);

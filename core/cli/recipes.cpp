@@ -7,9 +7,8 @@
 #include "cli/commands.h"
 #include "cookbook/listing.h"
 #include "cookbook/reference.h"
-#include "oncekit/dataset.h"
-#include "recipe/check.h"
-#include "run/plan.h"
+#include "plan/plan.h"
+#include "run/session.h"
 
 namespace oncekit {
 namespace {
@@ -25,10 +24,9 @@ Checked check(Context& context, const RecipeRequest& request, bool plan) {
   Checked result{display_path(request.file), request.point, "", ""};
   try {
     Recipe recipe = Recipe::load(request, context.tables(), context.plugins());
-    const UsedComponent& dataset = recipe.component("dataset");
-    check_needs(recipe, dataset.spec->make_dataset(*dataset.options)->describe(), &context.plugins());
+    check_fit(recipe, describe_data(recipe), &context.plugins());
     result.hash = recipe.hash();
-    if (plan) result.plan = plan_run(std::move(recipe), context.workspace_options());
+    if (plan) result.plan = plan_run(std::move(recipe), context.workspace_options(), context.out_folder);
   } catch (const Error& e) {
     result.problem = e.what();
     result.kind = e.kind();

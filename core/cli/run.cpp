@@ -68,14 +68,9 @@ void add_run(CLI::App& app, Context& context) {
     request.command.insert(request.command.end(), flags->overrides.begin(), flags->overrides.end());
     if (flags->demo) request.command.push_back("--demo");
     if (!flags->point.empty()) request.command.insert(request.command.end(), {"--point", flags->point});
-    try {
-      const RunOutcome outcome = run_recipe(request, context.plugins());
-      print_results(context, outcome.results);
-      if (!context.json) context.out << "\n" << outcome.folder.string() << "\n";
-    } catch (const Error& e) {
-      if (e.kind() != ErrorKind::kInterrupted) throw;
-      throw Error(e.kind(), e.message(), "continue with `oncekit run " + find_run(context.out_folder, request.resume.empty() ? "last" : request.resume.string()).string() + "`");
-    }
+    const RunOutcome outcome = run_recipe(request, context.plugins());
+    print_results(context, outcome.results);
+    if (!context.json) context.out << "\n" << outcome.folder.string() << "\n";
   });
 }
 
@@ -86,7 +81,7 @@ void add_eval(CLI::App& app, Context& context) {
   auto latency = std::make_shared<bool>(false);
   CLI::App* command = app.add_subcommand("eval", "evaluate a run's best checkpoint again");
   command->add_option("run", *run, "a run: its folder, its name, the end of its name, or last")->required()->type_name("RUN");
-  command->add_option("overrides", *overrides, "[dataset] and [evaluate] keys, e.g. 'evaluate.metrics=[\"hit@10\"]'")->type_name("KEY=VALUE ...");
+  command->add_option("overrides", *overrides, "[dataset], [evaluate] and [answers] keys, e.g. 'evaluate.metrics=[\"hit@10\"]'")->type_name("KEY=VALUE ...");
   command->add_option("--split", *splits, "train, dev or test (default: test, or with --latency none)")->type_name("SPLIT")->allow_extra_args(false);
   command->add_flag("--latency", *latency, "milliseconds of one call, p50 and p99: encoding a new item, encoding a user, scoring 100 candidates");
   context.add_compute(*command);

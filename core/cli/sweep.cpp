@@ -5,6 +5,7 @@
 #include "cli/commands.h"
 #include "oncekit/log.h"
 #include "run/child.h"
+#include "run/session.h"
 #include "sweep/sweep.h"
 
 namespace oncekit {
@@ -15,7 +16,7 @@ struct SweepFlags {
   std::vector<std::string> overrides, points, columns, metrics;
   std::string against;
   double minutes = 0;
-  bool demo = false, list = false, fresh = false, differences = false;
+  bool demo = false, list = false, fresh = false, differences = false, accept_environment = false;
 };
 
 // What a job's process must be told again.
@@ -46,6 +47,7 @@ void add_sweep(CLI::App& app, Context& context) {
   command->add_option("--metrics", flags->metrics, "of the differences, which it asks for (default: auc)")->type_name("NAME,NAME")->delimiter(',')->allow_extra_args(false);
   command->add_flag("--list", flags->list, "print the jobs and run nothing");
   command->add_flag("--fresh", flags->fresh, "run everything anew, finished points too");
+  command->add_flag("--accept-environment", flags->accept_environment, "continue jobs that were begun on another CPU, thread count or build; their records say so");
   command->add_flag("--demo", flags->demo, "toy data, tiny models, the real code path");
   context.add_compute(*command);
   context.add_json(*command);
@@ -66,6 +68,8 @@ void add_sweep(CLI::App& app, Context& context) {
     request.program = this_program();
     request.options = child_options(context, true);
     request.run_options = child_options(context, false);
+    if (flags->accept_environment) request.run_options.push_back("--accept-environment");
+    request.check = [](const Recipe& recipe) { check_fit(recipe, describe_data(recipe)); };
     request.command = {"oncekit", "sweep", flags->recipe};
     request.command.insert(request.command.end(), flags->overrides.begin(), flags->overrides.end());
     for (const std::string& point : flags->points) request.command.insert(request.command.end(), {"--point", point});
@@ -76,7 +80,7 @@ void add_sweep(CLI::App& app, Context& context) {
     (void)context.workspace_options();  // a wrong --device is said before the first job; sets --quiet
     const SweepPlan plan = plan_sweep(request, context.tables(), context.plugins());
     if (flags->list) {
-      context.out << job_list(plan);
+      context.out << (context.json ? jobs_json(plan) : job_list(plan));
       return;
     }
     log::info(job_list(plan));

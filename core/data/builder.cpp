@@ -359,9 +359,7 @@ void CorpusBuilder::read_impressions(Part part, const TextTable& table, std::siz
 Corpus CorpusBuilder::finish() {
   State& s = *state_;
   if (!s.problems.empty()) s.problems.raise(ErrorKind::kData);
-  for (const Count& count : s.corpus.counts) {
-    for (std::int64_t i = 0; i < count.count; ++i) s.workspace.count(count.reason, count.first);
-  }
+  for (const Count& count : s.corpus.counts) s.workspace.count(count.reason, count.first, count.count);
   for (auto& [name, column] : s.corpus.users.attributes) {
     while (column.values.size() < s.users.size()) column.values.push_back({});
   }

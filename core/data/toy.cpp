@@ -256,6 +256,12 @@ ToyWorld make_toy(const ToyOptions& options, Rng rng) {
   return Builder(options, rng).build();
 }
 
+std::filesystem::path cached_toy(const Dataset& dataset, const std::string& layout, int version, std::int64_t seed, Workspace& workspace) {
+  CacheKey key("toy", version);
+  key.add("layout", layout).add("seed", seed);
+  return workspace.cache(key, [&](const std::filesystem::path& folder) { dataset.write_toy(make_toy({}, Rng(static_cast<std::uint64_t>(seed)).at("toy")), folder); });
+}
+
 void write_toy_facts(const ToyWorld& world, const std::filesystem::path& folder) {
   write_file(folder / "toy.json", nlohmann::ordered_json(world.facts).dump(2) + "\n");
 }

@@ -69,6 +69,9 @@ class ChatClient::State {
   State(const EndpointOptions& options, std::uint64_t seed, Hooks hooks)
       : options_(options), hooks_(std::move(hooks)), route_(read_route(options.url)), rng_(Rng(seed).at("endpoint")),
         requests_(RateLimit::of_requests(options.requests_per_minute)), tokens_(RateLimit::of_tokens(options.tokens_per_minute)) {
+    Problems problems;
+    options_.validate(problems);
+    problems.raise(ErrorKind::kUsage);
     start_curl();
     if (!options_.ca_file.empty() && ::access(options_.ca_file.c_str(), R_OK) != 0)
       throw Error(ErrorKind::kUsage, std::string("endpoint.ca_file cannot be read: ") + ::strerror(errno), "name a file of certificates in PEM format", display_path(options_.ca_file));
@@ -103,7 +106,7 @@ class ChatClient::State {
   ~State() { clear(); }
 
   void submit(std::int64_t id, const ChatRequest& request) {
-    if (unusable_) {
+    if (over()) {
       refuse(job(id, request));
       return;
     }
@@ -131,12 +134,16 @@ class ChatClient::State {
     }
   }
 
+  void stop() { stopped_ = true; }
+
   std::int64_t under_way() const { return static_cast<std::int64_t>(fresh_.size() + waiting_.size() + active_.size()); }
   bool unusable() const { return unusable_.has_value(); }
   const ClientFigures& figures() const { return figures_; }
 
  private:
   using Jobs = std::unique_ptr<Job>;
+
+  bool over() const { return stopped_ || unusable_; }
 
   void header(const char* line) {
     curl_slist* longer = ::curl_slist_append(route_.headers, line);
@@ -165,7 +172,7 @@ class ChatClient::State {
     bool began = false;
     blocked_s_ = 0;
     while (static_cast<std::int64_t>(active_.size()) < options_.in_flight) {
-      if (unusable_) break;
+      if (over()) break;
       const double now = now_s();
       const bool again = !waiting_.empty() && waiting_.begin()->first <= now;
       if (!again && (fresh_.empty() || static_cast<std::int64_t>(waiting_.size()) >= kWaitingRounds * options_.in_flight)) break;
@@ -210,7 +217,7 @@ class ChatClient::State {
       ::curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &place);
       finish(*place, message->data.result);  // `message` is gone afterwards
     }
-    while (unusable_ && (!fresh_.empty() || !waiting_.empty())) {
+    while (over() && (!fresh_.empty() || !waiting_.empty())) {
       Jobs job;
       if (!waiting_.empty()) {
         job = std::move(waiting_.begin()->second);
@@ -247,6 +254,11 @@ class ChatClient::State {
     const std::exception_ptr thrown = transfer.failure;
     if (result == CURLE_OK && !transfer.headed()) result = CURLE_PARTIAL_FILE;
     Verdict verdict = result == CURLE_OK ? judge(status, transfer.answer()) : judge_failure(result, transfer.begun(), connect_status, transfer.words());
+    if (transfer.from_mock() && !options_.model.starts_with("mock")) {
+      verdict = {};
+      verdict.kind = Verdict::Kind::kUnusable;
+      verdict.reason = kMockAnswers;
+    }
     const std::optional<double> asked = pause_asked_for(transfer);
     const bool whole = transfer.whole();
     ::curl_multi_remove_handle(multi_, transfer.handle());
@@ -263,11 +275,14 @@ class ChatClient::State {
     reply.seconds = static_cast<double>(microseconds) / 1e6;
     reply.reason = std::move(verdict.reason);
     reply.detail = shown_detail(verdict.detail, key_.view());
-    if (verdict.may_be_billed && whole) ++job->possibly_billed;
+    if (verdict.may_be_billed && whole) {
+      ++job->possibly_billed;
+      if (hooks_.unanswered) hooks_.unanswered(job->id, reply.reason);
+    }
     if (verdict.kind != Verdict::Kind::kAnswer) ++figures_.faults[reply.reason];
     if (verdict.kind == Verdict::Kind::kTryAgain) {
       if (job->tries < options_.tries) {
-        if (!unusable_) ++figures_.retried;
+        if (!over()) ++figures_.retried;
         waiting_.emplace(now_s() + pause_s(*job, asked), std::move(job));
         return;
       }
@@ -297,7 +312,8 @@ class ChatClient::State {
   }
 
   void refuse(Jobs job) {
-    ChatReply reply = *unusable_;
+    ChatReply reply = unusable_.value_or(ChatReply{});
+    if (!unusable_) reply.kind = ChatReply::Kind::kStopped;
     reply.tries = job->tries;
     reply.possibly_billed = job->possibly_billed;
     if (hooks_.done) hooks_.done(job->id, std::move(reply));
@@ -344,6 +360,7 @@ class ChatClient::State {
   std::uint64_t pushed_ = 0, popped_ = 0;                    // of fresh_
   double blocked_s_ = 0, idle_at_ = 0;                       // until the limits let the next one through; last call of idle()
   std::optional<ChatReply> unusable_;
+  bool stopped_ = false;
   ClientFigures figures_;
 };
 
@@ -352,6 +369,7 @@ ChatClient::~ChatClient() = default;
 void ChatClient::submit(std::int64_t id, const ChatRequest& request) { state_->submit(id, request); }
 void ChatClient::submit_later(std::int64_t id, ChatRequest request) { state_->submit_later(id, request); }
 void ChatClient::drain() { state_->drain(); }
+void ChatClient::stop() { state_->stop(); }
 std::int64_t ChatClient::under_way() const { return state_->under_way(); }
 bool ChatClient::unusable() const { return state_->unusable(); }
 const ClientFigures& ChatClient::figures() const { return state_->figures(); }

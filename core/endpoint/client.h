@@ -32,13 +32,19 @@ struct Usage {
   bool reported = false;         ///< by the server; else an upper bound of our own
 };
 
+/// Reasons of a ChatReply that its reader tells from all others.
+constexpr const char* kContentFilter = "content filter";
+constexpr const char* kMockAnswers = "the bundled mock answers there";
+
 /// What became of one request.
 struct ChatReply {
   enum class Kind {
     kAnswer,      ///< text holds it; finish_reason "length" is an answer cut short
     kRefused,     ///< this request can never work: context too long, content filter, invalid request (400, 413, 422)
     kGaveUp,      ///< 429, 5xx, cut connections, time-outs, garbage: all tries were used up
-    kUnusable,    ///< no request can work: key refused (401, 403), unknown model (404), a certificate, a redirect elsewhere. Nothing more is sent
+    kUnusable,    ///< no request can work: key refused (401, 403), unknown model (404), a certificate, a redirect elsewhere, the bundled mock
+                  ///< in another model's name. Nothing more is sent
+    kStopped,     ///< stop() came before an answer
   };
   Kind kind = Kind::kAnswer;
   std::string text, finish_reason;
@@ -47,7 +53,7 @@ struct ChatReply {
   std::int64_t status = 0;       ///< HTTP; 0 when there was none
   Usage usage;
   int tries = 0;
-  int possibly_billed = 0;       ///< tries that were sent whole and never answered
+  int possibly_billed = 0;       ///< tries that were sent whole and never answered; each was told by the hook `unanswered`
   double seconds = 0;            ///< of the last try
 };
 
@@ -60,9 +66,11 @@ struct ClientFigures {
 /// One thread uses a client. Nothing of it holds the key but libcurl's header list and a string that is overwritten at the end.
 class ChatClient {
  public:
-  /// id: the caller's own number of a request. sent: called right before a request's bytes leave, at each try.
+  /// id: the caller's own number of a request. All may call stop().
   struct Hooks {
-    std::function<void(std::int64_t id, int attempt)> sending;
+    std::function<void(std::int64_t id, int attempt)> sending;   ///< right before a request's bytes leave, at each try
+    /// A try was sent whole, and its answer is lost: it may be billed. Before anything else becomes of the request.
+    std::function<void(std::int64_t id, const std::string& reason)> unanswered;
     std::function<void(std::int64_t id, ChatReply&& reply)> done;  ///< may call submit_later(), never submit()
     std::function<void()> idle;                                  ///< every tenth of a second or so: progress, cancellation (may throw)
   };
@@ -78,6 +86,8 @@ class ChatClient {
   void submit_later(std::int64_t id, ChatRequest request);
   /// Drives everything to its end.
   void drain();
+  /// For good: no try begins from now on. What is under way comes to its end, and all that waits is done as kStopped by the next drain().
+  void stop();
   /// Of requests submitted and not done.
   std::int64_t under_way() const;
   /// True once a reply was kUnusable: submit() then does nothing but call done() with the same reply.

@@ -18,7 +18,7 @@ struct EndpointOptions {
     f.text("url", url).doc("base address of an OpenAI-compatible server; /chat/completions is appended. \"mock\": the bundled mock, started on loopback").demo(std::string("mock"));
     f.text("model", model).doc("as the server calls it").demo(std::string("mock"));
     f.text("key", key).doc("the environment variable that holds the key, never the key itself; \"\" = none is sent").demo(std::string());
-    f.text("proxy", proxy).doc("as libcurl takes it; \"\" = from https_proxy, http_proxy, no_proxy");
+    f.text("proxy", proxy).doc("as libcurl takes it, without a password; \"\" = from https_proxy, http_proxy, no_proxy");
     f.path("ca_file", ca_file).doc("certificates to trust instead of the system's; they are always verified");
     f.real("temperature", temperature).range(0, 2).doc("of sampling");
     f.real("top_p", top_p).range(0, 1).doc("of sampling");
@@ -34,6 +34,14 @@ struct EndpointOptions {
     f.real("input_price", input_price).at_least(0).unit("USD per million tokens").doc("of prompts").demo(0.0);
     f.real("output_price", output_price).at_least(0).unit("USD per million tokens").doc("of answers").demo(0.0);
     f.real("budget", budget).at_least(0).unit("USD").doc("that all answers of one store may cost; before a request its highest price is set aside. 0 = no limit");
+  }
+  /// Recipes are copied into run folders: no address in them may hold a password.
+  void validate(Problems& problems) const {
+    if (url.substr(0, url.find('/', url.find("://") + 3)).find('@') != std::string::npos)
+      problems.add("[endpoint] url holds a user name or password, which would end up in records", "keep the key in the environment variable that endpoint.key names");
+    if (proxy.find('@') != std::string::npos)
+      problems.add("[endpoint] proxy holds a user name or password, which would end up in records",
+                   "leave it empty, and put the address with them into the environment variable https_proxy");
   }
 };
 

@@ -133,7 +133,7 @@ Transfer::~Transfer() { ::curl_easy_cleanup(easy_); }
 void Transfer::begin(std::unique_ptr<Job> job) {
   job_ = std::move(job);
   sent_ = header_bytes_ = 0;
-  headed_ = false;
+  headed_ = from_mock_ = false;
   answer_.clear();
   retry_after_.clear();
   retry_after_ms_.clear();
@@ -189,6 +189,7 @@ std::size_t Transfer::on_header(char* from, std::size_t size, std::size_t count,
     }
     return line.substr(name.size() + 1);
   };
+  if (value_of("server").find("oncekit-mock") != std::string_view::npos) t.from_mock_ = true;  // as mock_llm/reply.cpp writes it
   try {
     if (line.starts_with("HTTP/")) t.headed_ = false, t.retry_after_.clear(), t.retry_after_ms_.clear(), t.date_.clear();  // a provisional answer came before
     for (const auto& [name, where] : {std::pair<std::string_view, std::string*>{"retry-after", &t.retry_after_}, {"retry-after-ms", &t.retry_after_ms_}, {"date", &t.date_}})

@@ -51,6 +51,7 @@ class Transfer {
   bool whole() const noexcept { return job_ && sent_ == job_->body.size(); }
   /// The blank line behind an answer's headers was seen: libcurl takes a connection that ends before it for the end of an answer.
   bool headed() const noexcept { return headed_; }
+  bool from_mock() const noexcept { return from_mock_; }  ///< the answer's Server header says so
   const std::string& answer() const noexcept { return answer_; }
   const std::string& retry_after() const noexcept { return retry_after_; }
   const std::string& retry_after_ms() const noexcept { return retry_after_ms_; }
@@ -67,7 +68,7 @@ class Transfer {
   std::function<void(const Job&)> sending_;
   std::unique_ptr<Job> job_;
   std::size_t sent_ = 0, header_bytes_ = 0;
-  bool headed_ = false;
+  bool headed_ = false, from_mock_ = false;
   std::string answer_, retry_after_, retry_after_ms_, date_;
   std::array<char, CURL_ERROR_SIZE> words_{};
 };

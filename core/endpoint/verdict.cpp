@@ -61,13 +61,22 @@ ServerError server_error(const Json& json, std::string_view body) {
   return said;
 }
 
+// It answered for a model that was too slow, or lost it on the way: the model may have answered, and charged, all the same.
+bool behind_a_gateway(std::int64_t status) { return status == 408 || status == 502 || status == 504 || (status >= 520 && status <= 524); }
+
+Verdict server_failed(std::int64_t status, const std::string& words) {
+  Verdict made = verdict(Kind::kTryAgain, "server error " + std::to_string(status), words);
+  made.may_be_billed = behind_a_gateway(status);
+  return made;
+}
+
 // By what the server calls it first, then by its words: local servers know no codes.
 Verdict failure(std::int64_t status, const ServerError& said) {
   const std::string words = lower(said.words);
   if (contains(said.names, {"context_length_exceeded", "string_above_max_length"}) ||
       ((status == 400 || status == 413 || status == 422) && contains(words, {"maximum context length", "context length", "context window", "context size"})))
     return verdict(Kind::kRefused, "context too long", said.words);
-  if (contains(said.names, {"content_filter", "content_policy", "moderation"})) return verdict(Kind::kRefused, "content filter", said.words);
+  if (contains(said.names, {"content_filter", "content_policy", "moderation"})) return verdict(Kind::kRefused, kContentFilter, said.words);
   if (contains(said.names, {"insufficient_quota", "billing"}) || status == 402) return verdict(Kind::kUnusable, "quota used up", said.words);
   if (contains(said.names, {"invalid_api_key", "authentication_error"}) || status == 401 || status == 403) return verdict(Kind::kUnusable, "key refused", said.words);
   if (contains(said.names, {"model_not_found"})) return verdict(Kind::kUnusable, "unknown model", said.words);
@@ -77,12 +86,12 @@ Verdict failure(std::int64_t status, const ServerError& said) {
     case 407: return verdict(Kind::kUnusable, "proxy refused", said.words);
     case 413: return verdict(Kind::kRefused, "request too large", said.words);
     case 429: return verdict(Kind::kTryAgain, "rate limited", said.words);
-    case 408: case 409: case 421: case 425: return verdict(Kind::kTryAgain, "server error " + std::to_string(status), said.words);
+    case 408: case 409: case 421: case 425: return server_failed(status, said.words);
     default: break;
   }
   if (status >= 300 && status < 400) return verdict(Kind::kUnusable, "redirected", said.words);
   if (status >= 400 && status < 500) return verdict(Kind::kRefused, "invalid request", said.words);
-  if (status >= 500 && status < 600) return verdict(Kind::kTryAgain, "server error " + std::to_string(status), said.words);
+  if (status >= 500 && status < 600) return server_failed(status, said.words);
   return verdict(Kind::kTryAgain, "unexpected status", said.words);
 }
 
@@ -144,7 +153,7 @@ Verdict judge(std::int64_t status, std::string_view body) {
   made.usage = usage_of(json);
   if (made.finish_reason == "content_filter") {
     made.kind = Kind::kRefused;
-    made.reason = "content filter";
+    made.reason = kContentFilter;
     made.detail = made.text;
   }
   return made;

@@ -8,7 +8,7 @@
 namespace oncekit {
 namespace {
 
-// The distinct items each user clicked in training: clicked candidates and histories of its training impressions.
+// The distinct items each user clicked in training: clicked candidates and clicks in the histories of its training impressions.
 Ragged<ItemId> training_items(const Corpus& corpus, Workspace& workspace) {
   const Impressions& train = corpus.train;
   const std::size_t users = corpus.users.size();
@@ -22,7 +22,6 @@ Ragged<ItemId> training_items(const Corpus& corpus, Workspace& workspace) {
   for (std::size_t i = 0; i < train.size(); ++i) rows[static_cast<std::size_t>(next[static_cast<std::size_t>(train.users[i])]++)] = static_cast<std::int32_t>(i);
 
   std::vector<std::vector<ItemId>> sets(users);
-  const auto listed = static_cast<ItemId>(corpus.items.listed);
   const auto candidates = train.candidates.offsets();
   workspace.parallel_for(static_cast<std::int64_t>(users), 1024, [&](std::int64_t begin, std::int64_t end) {
     std::vector<std::int32_t> histories;
@@ -38,9 +37,10 @@ Ragged<ItemId> training_items(const Corpus& corpus, Workspace& workspace) {
       }
       std::sort(histories.begin(), histories.end());
       histories.erase(std::unique(histories.begin(), histories.end()), histories.end());
-      for (std::int32_t history : histories)
-        for (ItemId item : corpus.histories[static_cast<std::size_t>(history)])
-          if (item < listed) set.push_back(item);
+      for (std::int32_t history : histories) {
+        const auto clicks = corpus.clicks(history);
+        set.insert(set.end(), clicks.begin(), clicks.end());
+      }
       std::sort(set.begin(), set.end());
       set.erase(std::unique(set.begin(), set.end()), set.end());
     }

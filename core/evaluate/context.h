@@ -23,7 +23,7 @@ struct EvaluationContext::State {
   std::vector<Metric> metrics;  ///< options.metrics, parsed
   bool by_user = false;         ///< groups are users
 
-  /// Per user, the distinct items of its training histories and training clicks, ascending. Generated items are left out.
+  /// Per user, the distinct items of its training clicks and of the clicks in its training histories, ascending.
   Ragged<ItemId> user_items;
   /// Per item, how many users have it in user_items: its popularity, and whether it was seen in training.
   std::vector<std::int32_t> item_users;

@@ -252,7 +252,7 @@ Metrics evaluate_catalogue(const EvaluationContext& context, const Impressions& 
         const auto i = static_cast<std::size_t>(from + r);
         const std::span<const float> row = std::span<const float>(scores).subspan(static_cast<std::size_t>(r) * listed, listed);
         std::fill(role.begin(), role.end(), std::uint8_t{0});
-        for (ItemId item : state.corpus.histories[static_cast<std::size_t>(impressions.histories[i])])
+        for (ItemId item : state.corpus.clicks(impressions.histories[i]))
           if (static_cast<std::size_t>(item) < listed) role[static_cast<std::size_t>(item)] = 2;
         const auto candidates = impressions.candidates[i];
         for (std::size_t c = 0; c < candidates.size(); ++c)

@@ -79,7 +79,7 @@ std::vector<float> item_knn(const State& state, const Impressions& impressions) 
       for (std::int64_t p = at.offsets[item]; p < at.offsets[item + 1]; ++p) {
         const auto place = static_cast<std::size_t>(at.places[static_cast<std::size_t>(p)]);
         double sum = 0;
-        for (ItemId clicked : corpus.histories[static_cast<std::size_t>(impressions.histories[static_cast<std::size_t>(row_of[place])])]) {
+        for (ItemId clicked : corpus.clicks(impressions.histories[static_cast<std::size_t>(row_of[place])])) {
           const auto h = static_cast<std::size_t>(clicked);
           sum += common[h] * scale[h];
         }
@@ -106,8 +106,7 @@ std::vector<float> tfidf(const State& state, const Impressions& impressions) {
     for (std::int64_t row = begin; row < end; ++row) {
       const auto i = static_cast<std::size_t>(row);
       touched.clear();
-      for (ItemId item : corpus.histories[static_cast<std::size_t>(impressions.histories[i])]) {
-        if (static_cast<std::size_t>(item) >= corpus.items.listed) continue;  // generated
+      for (ItemId item : corpus.clicks(impressions.histories[i])) {
         for (auto t = titles.offsets[static_cast<std::size_t>(item)]; t < titles.offsets[static_cast<std::size_t>(item) + 1]; ++t) {
           double& weight = profile[static_cast<std::size_t>(titles.terms[static_cast<std::size_t>(t)])];
           if (weight == 0) touched.push_back(titles.terms[static_cast<std::size_t>(t)]);
@@ -170,7 +169,7 @@ TitleVectors make_title_vectors(const Corpus& corpus, Workspace& workspace) {
   std::vector<std::uint8_t> in_training(items, 0);
   for (ItemId item : corpus.train.candidates.values()) in_training[static_cast<std::size_t>(item)] = 1;
   for (std::int32_t history : corpus.train.histories)
-    for (ItemId item : corpus.histories[static_cast<std::size_t>(history)]) in_training[static_cast<std::size_t>(item)] = 1;
+    for (ItemId item : corpus.clicks(history)) in_training[static_cast<std::size_t>(item)] = 1;
   std::vector<std::int64_t> holders(v.words, 0);
   std::int64_t documents = 0;
   for (std::size_t i = 0; i < items; ++i) {

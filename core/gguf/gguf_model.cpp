@@ -9,7 +9,6 @@
 #include <fmt/format.h>
 
 #include "base/files.h"
-#include "cache/digest.h"
 #include "oncekit/error.h"
 #include "gguf/gguf.h"
 #include "gguf/gguf_names.h"
@@ -63,20 +62,21 @@ class GgufModel final : public ModelSource {
   }
   bool contains(const std::string& name) const override { return entries_.count(name) != 0; }
   Info info(const std::string& name) const override {
-    const GgufTensor& tensor = *entry(name).tensor;
-    return {tensor.type->type, tensor.shape};
+    const Entry& found = entry(name);
+    return {found.tensor->type->type, found.tensor->shape, !is_computed(found)};
   }
   at::Tensor read(const std::string& name) const override {
     const Entry& found = entry(name);
     const GgufTensor& tensor = *found.tensor;
-    if (tensor.type->dequantise == nullptr && found.heads == 0)
+    if (!is_computed(found))
       return mapped_tensor(file_.mapping, tensor.offset, tensor.type->type, tensor.shape);
     return computed(tensor, found.heads);
   }
   // The number counts changes of what this reader makes of a file.
-  std::string digest() const override { return oncekit::digest("gguf 1 " + file_digest(path_)); }
+  std::string digest(const ReadProgress& read) const override { return oncekit::digest("gguf 1 " + file_digest(path_, read)); }
 
  private:
+  static bool is_computed(const Entry& entry) { return entry.tensor->type->dequantise != nullptr || entry.heads > 0; }
   const Entry& entry(const std::string& name) const {
     const auto found = entries_.find(name);
     if (found == entries_.end()) no_such_tensor(name, names(), path_);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "simd/vectors.h"
 
@@ -71,6 +72,23 @@ ONCEKIT_INLINE void rows_of(const Product& p, Index row, Index rows, Index colum
   }
 }
 
+// Two rows that lie B apart: blocks of B lanes above and below the diagonal change places.
+template <int N, int B, int... Lanes>
+ONCEKIT_INLINE void exchange(Floats<N>& above, Floats<N>& below, std::integer_sequence<int, Lanes...>) {
+  const Floats<N> a = above, b = below;
+  above = __builtin_shufflevector(a, b, (Lanes & B ? N + Lanes - B : Lanes)...);
+  below = __builtin_shufflevector(a, b, (Lanes & B ? N + Lanes : Lanes + B)...);
+}
+
+// x as a matrix [N, N], transposed by blocks of B lanes, then of 2 B, and so on.
+template <int N, int B = 1>
+ONCEKIT_INLINE void transpose_square(Floats<N> (&x)[N]) {
+#pragma GCC unroll 16
+  for (int l = 0; l < N; ++l)
+    if (!(l & B)) exchange<N, B>(x[l], x[l + B], std::make_integer_sequence<int, N>());
+  if constexpr (2 * B < N) transpose_square<N, 2 * B>(x);
+}
+
 // out[f][j] = rows[j][f], f < features, j < length; both are rounded up to whole vectors.
 template <int N>
 ONCEKIT_INLINE void transpose(const float* const* rows, Index length, Index features, float* out, Index stride) {
@@ -79,23 +97,7 @@ ONCEKIT_INLINE void transpose(const float* const* rows, Index length, Index feat
       Floats<N> x[N];
 #pragma GCC unroll 16
       for (int l = 0; l < N; ++l) x[l] = j + l < length ? load<N>(rows[j + l] + f) : Floats<N>{};
-      // Exchange of off-diagonal blocks of 1, 2, 4, 8 lanes.
-#pragma GCC unroll 4
-      for (int b = 1; b < N; b *= 2) {
-        Ints<N> low, high;
-#pragma GCC unroll 16
-        for (int l = 0; l < N; ++l) {
-          low[l] = l & b ? N + l - b : l;
-          high[l] = l & b ? N + l : l + b;
-        }
-#pragma GCC unroll 16
-        for (int l = 0; l < N; ++l) {
-          if (l & b) continue;
-          const Floats<N> above = x[l], below = x[l + b];
-          x[l] = __builtin_shuffle(above, below, low);
-          x[l + b] = __builtin_shuffle(above, below, high);
-        }
-      }
+      transpose_square<N>(x);
 #pragma GCC unroll 16
       for (int l = 0; l < N; ++l) store<N>(out + (f + l) * stride + j, x[l]);
     }

@@ -3,6 +3,8 @@
 // oneDNN makes one kernel for each number of rows (about 5 ms and 1 to 5 MB each, kept in its cache), so rows are handed over
 // in pieces of few sizes. No piece has one row: that takes another kernel, which sums in another order. So a row's result depends on that
 // row alone, not on its neighbours and not on the threads.
+#include <dlfcn.h>
+
 #include <algorithm>
 #include <chrono>
 #include <memory>
@@ -193,6 +195,19 @@ std::string onednn_version() {
   return at == std::string::npos ? "" : text.substr(at + 2, text.find(' ', at + 2) - at - 2);
 }
 
+// "NVIDIA H200", from the driver: oncekit is built without CUDA's headers. Empty where there is none that answers.
+std::string gpu_name(int index) {
+  void* driver = ::dlopen("libcuda.so.1", RTLD_LAZY);  // LibTorch's own; it stays loaded
+  if (driver == nullptr) return "";
+  const auto start = reinterpret_cast<int (*)(unsigned)>(::dlsym(driver, "cuInit"));
+  const auto find = reinterpret_cast<int (*)(int*, int)>(::dlsym(driver, "cuDeviceGet"));
+  const auto ask = reinterpret_cast<int (*)(char*, int, int)>(::dlsym(driver, "cuDeviceGetName"));
+  int gpu = 0;
+  char name[128] = {};
+  const bool known = start && find && ask && start(0) == 0 && find(&gpu, index) == 0 && ask(name, sizeof name - 1, gpu) == 0;
+  return known ? name : "";
+}
+
 }  // namespace
 
 FrozenLinear::FrozenLinear(const Tensor& weight_OI, const Tensor& bias_O, Compute compute, bool backward) : state_(std::make_shared<State>()) {
@@ -223,11 +238,17 @@ std::int64_t full_rows(std::int64_t rows) {
   return last > 0 && size - last <= size / 8 ? rows - last + size : rows;
 }
 
-Compute fastest_compute() { return cpu_has_avx512_bf16() || cpu_has_amx_bf16() ? Compute::kBfloat16 : Compute::kFloat32; }
+Compute fastest_compute(const at::Device& device) {
+  return !device.is_cpu() || cpu_has_avx512_bf16() || cpu_has_amx_bf16() ? Compute::kBfloat16 : Compute::kFloat32;
+}
 
-std::string kernel_name(Compute compute) {
+std::string kernel_name(Compute compute, const at::Device& device) {
   const bool bf16 = compute == Compute::kBfloat16;
   std::string name = bf16 ? "bf16 " : "f32 ";
+  if (!device.is_cpu()) {
+    const std::string gpu = gpu_name(device.has_index() ? device.index() : 0);
+    return name + "cuda" + (gpu.empty() ? "" : " " + gpu) + ", libtorch " TORCH_VERSION;
+  }
   if (!has_onednn(compute)) return name + "libtorch " TORCH_VERSION;
   name += "onednn " + onednn_version();
   if (bf16 && cpu_has_amx_bf16()) return name + " amx_bf16, libtorch " TORCH_VERSION;

@@ -50,12 +50,12 @@ Tensor gelu(const Tensor& x);
 Tensor rotate(const Tensor& x_NHW, const Tensor& cos_NW2, const Tensor& sin_NW2);
 }  // namespace plain
 
-/// How frozen products are computed on this CPU: a pure function of its features.
+/// How frozen products are computed on a device: a pure function of the CPU's features, or of the GPU.
 enum class Compute { kFloat32, kBfloat16 };
-/// bf16 where the CPU has avx512_bf16 or amx_bf16, f32 else.
-Compute fastest_compute();
-/// "bf16 onednn 3.12.0 avx512_bf16, libtorch 2.13.0": goes into cache keys and run records.
-std::string kernel_name(Compute compute);
+/// bf16 on a GPU, and where the CPU has avx512_bf16 or amx_bf16; f32 else.
+Compute fastest_compute(const at::Device& device = at::kCPU);
+/// "bf16 onednn 3.12.0 avx512_bf16, libtorch 2.13.0", "bf16 cuda NVIDIA H200, libtorch 2.13.0": goes into cache keys and run records.
+std::string kernel_name(Compute compute, const at::Device& device = at::kCPU);
 
 /// A frozen linear layer y = x W^T + b, its weight packed once for the matrix product. On a CPU with AVX-512 a row of the result depends on that
 /// row of x alone (the tests hold it to that): neither on the other rows nor on the number of threads. Copies share the packed weight, and the last one
@@ -78,7 +78,7 @@ class FrozenLinear {
 /// into pieces and its result copied together.
 std::int64_t full_rows(std::int64_t rows);
 
-/// GFLOP/s of the fastest product of this machine with packed weights, [m, k] x [k, n], measured now (best of some repetitions in
+/// GFLOP/s of the fastest product of this CPU with packed weights, [m, k] x [k, n], measured now (best of some repetitions in
 /// about `seconds`): what benchmarks report their share of, and what estimates are made from.
 double gemm_peak(Compute compute, std::int64_t m, std::int64_t k, std::int64_t n, double seconds = 0.3);
 

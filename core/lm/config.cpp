@@ -1,5 +1,8 @@
 #include "lm/config.h"
 
+#include <cmath>
+#include <cstdint>
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -14,7 +17,9 @@ class SourceConfig final : public ModelConfig {
   explicit SourceConfig(const ModelSource& source) : source_(source) {}
 
   std::int64_t integer(const std::string& key, std::optional<std::int64_t> otherwise) const override {
-    return value<std::int64_t>(key, otherwise, "a whole number", [](const nlohmann::json& v) { return v.is_number_integer(); });
+    // Any two of them can be multiplied.
+    return value<std::int64_t>(key, otherwise, "a whole number below 2^31",
+                               [](const nlohmann::json& v) { return v.is_number_integer() && std::abs(v.get<double>()) <= INT32_MAX; });
   }
   double real(const std::string& key, std::optional<double> otherwise) const override {
     return value<double>(key, otherwise, "a number", [](const nlohmann::json& v) { return v.is_number(); });
@@ -24,11 +29,6 @@ class SourceConfig final : public ModelConfig {
   }
   std::string text(const std::string& key, std::optional<std::string> otherwise) const override {
     return value<std::string>(key, otherwise, "text", [](const nlohmann::json& v) { return v.is_string(); });
-  }
-  std::vector<double> reals(const std::string& key) const override {
-    return value<std::vector<double>>(key, std::vector<double>(), "a list of numbers", [](const nlohmann::json& v) {
-      return v.is_array() && std::all_of(v.begin(), v.end(), [](const nlohmann::json& x) { return x.is_number(); });
-    });
   }
   bool has(const std::string& key) const override { return find(key) != nullptr; }
   bool has_tensor(const std::string& name) const override { return source_.contains(checkpoint_name(source_, name)); }
@@ -81,26 +81,27 @@ std::string checkpoint_name(const ModelSource& source, const std::string& name) 
 }
 
 void check_tensors(const ModelSource& source, const Architecture& architecture) {
-  Problems problems;
+  constexpr std::size_t kShown = 5;
+  std::vector<std::string> problems;  // at most one more: a damaged config may speak of millions of layers
   const auto check = [&](const std::string& name, const std::vector<std::int64_t>& shape) {
+    if (problems.size() > kShown) return;
     const std::string stored = checkpoint_name(source, name);
     if (!source.contains(stored)) {
-      problems.add("has no tensor '" + name + "'");
+      problems.push_back("has no tensor '" + name + "'");
       return;
     }
-    const auto& actual = source.info(stored).shape;
-    if (actual != shape) problems.add(fmt::format("tensor '{}' has shape [{}], the config says [{}]", stored, fmt::join(actual, ", "), fmt::join(shape, ", ")));
+    const auto actual = source.info(stored).shape;
+    if (actual != shape) problems.push_back(fmt::format("tensor '{}' has shape [{}], the config says [{}]", stored, fmt::join(actual, ", "), fmt::join(shape, ", ")));
   };
   for (const TensorNeed& need : architecture.embedding_tensors()) check(need.name, need.shape);
   for (const TensorNeed& need : architecture.final_tensors()) check(need.name, need.shape);
-  for (std::int64_t layer = 0; layer < architecture.shape().layers; ++layer)
+  for (std::int64_t layer = 0; layer < architecture.shape().layers && problems.size() <= kShown; ++layer)
     for (const TensorNeed& need : architecture.layer_tensors()) check(architecture.layer_prefix(layer) + need.name, need.shape);
   if (problems.empty()) return;
-  std::string text;
-  for (std::size_t i = 0; i < std::min<std::size_t>(problems.size(), 5); ++i) text += (i ? "; " : "") + problems.items()[i].message();
-  if (problems.size() > 5) text += fmt::format("; and {} more", problems.size() - 5);
-  throw Error(ErrorKind::kData, "the weights do not fit their config: " + text, "weights and config must come from the same model of this family",
-              display_path(source.path()));
+  const bool more = problems.size() > kShown;
+  if (more) problems.resize(kShown);
+  throw Error(ErrorKind::kData, fmt::format("the weights do not fit their config: {}{}", fmt::join(problems, "; "), more ? "; and more" : ""),
+              "weights and config must come from the same model of this family", display_path(source.path()));
 }
 
 }  // namespace oncekit::lm

@@ -1,4 +1,5 @@
 // content_encoder of every language model: weights and tokens, cached states, tuned layers, fusion.
+#include <algorithm>
 #include <cstring>
 
 #include <ATen/ops/cat.h>
@@ -11,7 +12,6 @@
 #include <torch/nn/modules/linear.h>
 
 #include "base/files.h"
-#include "cache/digest.h"
 #include "lm/adapter.h"
 #include "lm/config.h"
 #include "lm/layer.h"
@@ -39,15 +39,43 @@ struct Batch final : ItemBatch {
 
 const char* type_name(at::ScalarType type) { return type == at::kFloat ? "f32" : "bf16"; }
 
+/// What shows of a family's code without running it: a hash of its tensors' names and shapes, its heads and rotary positions.
+std::string outline(const Architecture& architecture) {
+  const Shape& shape = architecture.shape();
+  std::string text = fmt::format("{} {} {} {} {} {:.17g} {:.17g}", shape.width, shape.vocabulary, shape.heads, shape.kv_heads, shape.head_width, shape.rotary_scale,
+                                 fmt::join(shape.rotary_frequencies, " "));
+  const auto add = [&](const std::vector<TensorNeed>& needs) {
+    for (const TensorNeed& need : needs) text += fmt::format("\n{} [{}]", need.name, fmt::join(need.shape, ", "));
+    text += "\n";
+  };
+  add(architecture.embedding_tensors());
+  text += architecture.layer_prefix(0);
+  add(architecture.layer_tensors());
+  add(architecture.final_tensors());
+  return digest(text);
+}
+
+/// A large file is read once for its digest, which takes minutes: it shows, and can be stopped.
+std::string weights_digest(const ModelSource& source, Workspace& workspace) {
+  std::unique_ptr<Progress> progress;
+  return source.digest([&](std::int64_t bytes) {
+    workspace.check_cancelled();
+    if (!progress) progress = workspace.progress("weights", 0, "MiB");
+    progress->advance(bytes >> 20);
+  });
+}
+
 }  // namespace
 
 struct LanguageModelEncoder::State {
   Options options;
   std::int64_t width;
+  Family family;
   MakeArchitecture make;
   ToyModel toy;
 
   std::unique_ptr<ModelSource> source;
+  std::string weights;  ///< the source's digest
   std::unique_ptr<Architecture> architecture;
   at::Device device = at::kCPU;
   std::int64_t used = 0, tuned = 0, cut = 0;  ///< layers used; the top ones that train; layers whose states are cached
@@ -88,7 +116,7 @@ void LanguageModelEncoder::State::open(const Items& items, Workspace& workspace)
   fs::path path;
   if (options.weights == "toy") {
     CacheKey key("toy-model", kStatesVersion);
-    key.add("config", toy.config).add("tokenizer", toy.tokenizer);
+    key.add("family", family.name).add("family version", family.version).add("config", toy.config).add("tokenizer", toy.tokenizer);
     std::string texts = options.lead;
     for (std::size_t a = 0; a < options.attributes.size(); ++a)
       texts.append("\n").append(options.tags.empty() ? options.attributes[a] : options.tags[a]).append("\n").append(items.attribute(options.attributes[a]).bytes());
@@ -100,6 +128,7 @@ void LanguageModelEncoder::State::open(const Items& items, Workspace& workspace)
   source = open_model(path);
   architecture = make(*model_config(*source));
   check_tensors(*source, *architecture);
+  weights = weights_digest(*source, workspace);
   device = at::Device(workspace.device());
   type = options.states == "f32" ? at::kFloat : at::kBFloat16;
 }
@@ -128,10 +157,17 @@ void LanguageModelEncoder::State::choose_layers() {
 void LanguageModelEncoder::State::read_tokens(const Items& items, Workspace& workspace) {
   const auto tokenizer = model_tokenizer(*source);
   const Shape& shape = architecture->shape();
-  if (tokenizer->size() > shape.vocabulary)
-    throw Error(ErrorKind::kData, fmt::format("the tokenizer has {} tokens, the model's embeddings {} rows", tokenizer->size(), shape.vocabulary),
+  if (tokenizer->vocabulary_size() > shape.vocabulary)
+    throw Error(ErrorKind::kData, fmt::format("the tokenizer has {} tokens, the model's embeddings {} rows", tokenizer->vocabulary_size(), shape.vocabulary),
                 "tokenizer and weights must come from the same model", display_path(source->path()));
   const PackedText tokens = item_tokens(options, items, *tokenizer, workspace);
+  // Folders add tokens that their embeddings lack, such as LLaMA 2's <pad>: no harm until a text holds one.
+  if (tokenizer->size() > shape.vocabulary) {
+    const auto beyond = std::find_if(tokens.ids.begin(), tokens.ids.end(), [&](std::int32_t id) { return id >= shape.vocabulary; });
+    if (beyond != tokens.ids.end())
+      throw Error(ErrorKind::kData, fmt::format("a text holds the added token '{}' (id {}), and the model's embeddings have {} rows", tokenizer->token(*beyond), *beyond, shape.vocabulary),
+                  "take it out of the texts, or out of the model's added_tokens.json or tokenizer_config.json", display_path(source->path()));
+  }
   std::size_t longest = 0;
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     longest = std::max(longest, tokens[i].size());
@@ -148,17 +184,18 @@ void LanguageModelEncoder::State::read_tokens(const Items& items, Workspace& wor
 
 CacheKey LanguageModelEncoder::State::key(const std::string& kind, const StatesJob& job) const {
   CacheKey key(kind, kStatesVersion);
-  key.add("model", source->path().filename().string()).add("weights", source->digest());
+  key.add("model", source->path().filename().string()).add("weights", weights);
   key.add("lead", options.lead).add("attributes", fmt::format("{}", fmt::join(options.attributes, " ")));
   key.add("tokens", facts.at("tokens digest")).add("layers", job.layers).add("final norm", std::int64_t{job.finish});
   key.add("causal", std::int64_t{architecture->shape().causal}).add("shared prefixes", std::int64_t{options.share_prefixes && architecture->shape().causal});
   key.add("nodes a tree", nodes_a_tree(architecture->shape()));
-  key.add("kernel", kernel_name(job.compute)).add("states", type_name(job.states)).add("device", device.is_cpu() ? "cpu" : "cuda");
+  key.add("kernel", kernel_name(job.compute, device)).add("states", type_name(job.states)).add("device", device.is_cpu() ? "cpu" : "cuda");
+  key.add("family", family.name).add("family version", family.version).add("architecture", outline(*architecture));
   return key;
 }
 
 void LanguageModelEncoder::State::build_cache(Workspace& workspace) {
-  const Compute compute = options.compute == "auto" ? fastest_compute() : options.compute == "bf16" ? Compute::kBfloat16 : Compute::kFloat32;
+  const Compute compute = options.compute == "auto" ? fastest_compute(device) : options.compute == "bf16" ? Compute::kBfloat16 : Compute::kFloat32;
   this->job.emplace(StatesJob{*source, *architecture, forest, cut, final_norm && cut == used, compute, type, workspace.device()});
   const StatesJob& job = *this->job;
   memory_budget = workspace.memory_budget();
@@ -168,26 +205,28 @@ void LanguageModelEncoder::State::build_cache(Workspace& workspace) {
   StatesJob whole = job;
   whole.layers = architecture->shape().layers;
   whole.finish = true;
-  const auto estimate = [&](const StatesJob& what) {
-    const StatesCost cost = states_cost(what);
-    const double rate = gemm_peak(what.compute, nodes_a_tree(architecture->shape()), architecture->shape().width, 4 * architecture->shape().width, 0.2) * 0.75e9;
+  const auto estimate = [&](const StatesJob& what, bool means) {
+    const StatesCost cost = states_cost(what, means);
+    const std::int64_t width = model_width();
+    double seconds = 0;  // of a GPU not known
+    if (device.is_cpu()) seconds = cost.flop / (gemm_peak(what.compute, nodes_a_tree(architecture->shape()), width, 4 * width, 0.2) * 0.75e9);
     return BuildEstimate{fmt::format("states of {} items: {} tokens, {} to compute, {} layers ({})", forest.tree_of_item.size(), forest.tokens, forest.nodes(), what.layers,
-                                     kernel_name(what.compute)),
-                         cost.flop / rate, cost.memory, cost.disk, cost.result};
+                                     kernel_name(what.compute, device)),
+                         seconds, cost.memory, cost.disk, cost.result};
   };
   fs::path entry;
   if (keep_all) {
     entry = workspace.cache(key("pooled", whole), [&](const fs::path& folder) {
       build_states(whole, folder, folder, workspace);
       fs::remove(folder / "states.bin");
-    }, CacheBuild::kResumable, [&] { return estimate(whole); });
+    }, CacheBuild::kResumable, [&] { return estimate(whole, true); });
   }
   if (pooled) {
     states = Mapping::open(entry / fmt::format("{}.{:04d}.bin", options.pooling, cut));
   } else {
     entry = workspace.cache(key("states", job), [&](const fs::path& folder) {
       build_states(job, folder, {}, workspace);
-    }, CacheBuild::kResumable, [&] { return estimate(job); });
+    }, CacheBuild::kResumable, [&] { return estimate(job, false); });
     states = Mapping::open(entry / "states.bin");
   }
   const std::size_t expected = pooled ? forest.tree_of_item.size() * static_cast<std::size_t>(model_width()) * sizeof(float)
@@ -195,16 +234,18 @@ void LanguageModelEncoder::State::build_cache(Workspace& workspace) {
   if (states->size() != expected)
     throw Error(ErrorKind::kData, fmt::format("the cached states have {} bytes, expected {}", states->size(), expected),
                 "remove the entry (`oncekit cache verify`, `oncekit cache clean`) and run again", display_path(entry));
-  frozen["weights"] = source->digest();
+  frozen["weights"] = weights;
   frozen["states"] = entry.filename().string();
   facts["states"] = entry.filename().string();
-  facts["kernel"] = kernel_name(job.compute);
+  facts["kernel"] = kernel_name(job.compute, device);
   facts["weights"] = options.weights;
 }
 
-LanguageModelEncoder::LanguageModelEncoder(Options options, const Dims& dims, MakeArchitecture make, ToyModel toy) : state_(std::make_unique<State>()) {
+LanguageModelEncoder::LanguageModelEncoder(Options options, const Dims& dims, Family family, MakeArchitecture make, ToyModel toy)
+    : state_(std::make_unique<State>()) {
   state_->options = std::move(options);
   state_->width = dims.width;
+  state_->family = std::move(family);
   state_->make = std::move(make);
   state_->toy = std::move(toy);
 }

@@ -34,7 +34,7 @@ void Options::describe(Fields& f) {
   f.boolean("recompute", recompute).doc("gradient checkpointing: keep only each tuned layer's input and compute it again in the backward pass");
   f.choice("pooling", pooling, {"attention", "mean", "last"}).doc("how an item's positions become one vector").cite("Liu et al. 2024, section 3.2 (attention)");
   f.integer("attention_width", attention_width).range(0, 65536).doc("hidden width of the additive attention; 0 = [model] width");
-  f.choice("compute", compute, {"auto", "f32", "bf16"}).doc("products of frozen layers; auto = the fastest of this CPU, which the run record names");
+  f.choice("compute", compute, {"auto", "f32", "bf16"}).doc("products of frozen layers; auto = the fastest of this CPU (on a GPU bf16), which the run record names");
   f.choice("states", states, {"bf16", "f32"}).doc("type of the states at every layer boundary, on disk and between layers");
   f.boolean("share_prefixes", share_prefixes).doc("causal models: compute the states of a common prefix of several items once");
   f.choice("keep_pooled", keep_pooled, {"none", "all"})

@@ -82,13 +82,14 @@ class Build {
     const c10::AutoGradMode no_gradients(false);
     restore();
     const auto total = job_.forest.nodes() * std::max<std::int64_t>(job_.layers, 1);
-    const auto progress = workspace_.progress("states", total, "token layers");
-    progress->advance(std::min(total, (step_ > 0 ? (step_ - 1) * job_.forest.nodes() : 0) + (step_ > 0 ? job_.forest.first_node[tree_] : 0)));
+    const std::int64_t before = step_ > 0 ? (step_ - 1) * job_.forest.nodes() + job_.forest.first_node[tree_] : 0;
+    const auto progress = workspace_.progress("states", total, "token layers", std::min(total, before));
     // Step 0 makes boundary 0 from the embeddings, step l runs layer l - 1.
     for (; step_ <= job_.layers; ++step_, tree_ = 0) run_step(*progress);
     fs::rename(boundary(job_.layers), folder_ / "states.bin");
+    at_point("whole");
     write_about();
-    fs::remove(folder_ / "progress.json");
+    at_point("about");
   }
 
  private:
@@ -213,7 +214,7 @@ class Build {
     const auto nodes = static_cast<double>(job_.forest.nodes());
     const nlohmann::ordered_json about{{"model", display_path(job_.source.path())}, {"layers", job_.layers}, {"final_norm", job_.finish},
                                        {"items", job_.forest.tree_of_item.size()}, {"tokens", job_.forest.tokens}, {"computed_tokens", job_.forest.nodes()},
-                                       {"width", width_}, {"type", job_.states == at::kFloat ? "f32" : "bf16"}, {"kernel", kernel_name(job_.compute)},
+                                       {"width", width_}, {"type", job_.states == at::kFloat ? "f32" : "bf16"}, {"kernel", kernel_name(job_.compute, at::Device(job_.device))},
                                        {"seconds", seconds}, {"tokens_per_s", static_cast<double>(job_.forest.tokens) / std::max(seconds, 1e-9)},
                                        {"computed_tokens_per_s", nodes / std::max(seconds, 1e-9)}, {"gflop_per_s", cost.flop / std::max(seconds, 1e-9) / 1e9}};
     write_file(folder_ / "about.json", about.dump(2) + "\n");
@@ -281,7 +282,7 @@ double linear_weights(const Architecture& architecture) {
   return weights;
 }
 
-StatesCost states_cost(const StatesJob& job) {
+StatesCost states_cost(const StatesJob& job, bool pooled) {
   const Shape& shape = job.architecture.shape();
   const double weights = linear_weights(job.architecture);
   const auto nodes = static_cast<double>(job.forest.nodes());
@@ -293,15 +294,26 @@ StatesCost states_cost(const StatesJob& job) {
   }
   StatesCost cost;
   cost.flop = static_cast<double>(job.layers) * (2 * weights * nodes + 4 * looked_at * static_cast<double>(shape.heads * shape.head_width));
-  cost.result = job.forest.nodes() * shape.width * static_cast<std::int64_t>(c10::elementSize(job.states));
-  cost.disk = 2 * cost.result;
+  const std::int64_t boundary = job.forest.nodes() * shape.width * static_cast<std::int64_t>(c10::elementSize(job.states));
+  const std::int64_t means = 2 * (job.layers + 1) * static_cast<std::int64_t>(job.forest.tree_of_item.size()) * shape.width * static_cast<std::int64_t>(sizeof(float));
+  cost.result = pooled ? means : boundary;
+  cost.disk = (job.layers > 0 ? 2 : 1) * boundary + (pooled ? means : 0);
+  double tables = 0;  // what is mapped takes no memory of ours
+  for (const TensorNeed& need : job.architecture.embedding_tensors()) {
+    const ModelSource::Info info = job.source.info(checkpoint_name(job.source, need.name));
+    if (info.mapped) continue;
+    double bytes = static_cast<double>(c10::elementSize(info.type));
+    for (const std::int64_t n : info.shape) bytes *= static_cast<double>(n);
+    tables += bytes;
+  }
   const double bytes = job.compute == Compute::kFloat32 ? 4 : 2;
-  cost.memory = static_cast<std::int64_t>(weights * (bytes + 2)) + largest * shape.width * 4 * 12;
+  cost.memory = static_cast<std::int64_t>(std::max(tables, weights * (bytes + 2))) + largest * shape.width * 4 * 12;
   return cost;
 }
 
 void build_states(const StatesJob& job, const fs::path& folder, const fs::path& pooled, Workspace& workspace) {
-  Build(job, folder, pooled, workspace).run();
+  if (!fs::exists(folder / "about.json")) Build(job, folder, pooled, workspace).run();
+  fs::remove(folder / "progress.json");
 }
 
 }  // namespace oncekit::lm

@@ -27,11 +27,12 @@ struct StatesJob {
 /// What it takes, before it begins.
 struct StatesCost {
   double flop = 0;                 ///< of linear layers and attention
-  std::int64_t disk = 0;           ///< bytes, two boundaries while it runs
+  std::int64_t disk = 0;           ///< bytes at its peak: two boundaries, and with `pooled` what stays
   std::int64_t result = 0;         ///< bytes that stay
-  std::int64_t memory = 0;         ///< bytes: one layer's weights as read and packed, one batch's values
+  std::int64_t memory = 0;         ///< bytes: one layer's weights as read and packed or the embeddings as read, and one batch's values
 };
-StatesCost states_cost(const StatesJob& job);
+/// pooled: of a build whose means and last states stay, and whose states do not.
+StatesCost states_cost(const StatesJob& job, bool pooled = false);
 /// Of one layer's products: a token costs twice as many operations.
 double linear_weights(const Architecture& architecture);
 
@@ -55,14 +56,14 @@ class FrozenStep {
 
 /// Builds into `folder`: states.bin [nodes, D], row-major, in the states' type, and about.json (figures of the build). Keeps its progress
 /// there too: called again on a folder that a killed or interrupted build left, it goes on and ends with the same bytes. At most one layer, or
-/// ten minutes, are lost. With `pooled` set also writes there, for each boundary l in [0, layers], mean.L.bin and last.L.bin:
+/// ten minutes, are lost. Where about.json is, written last, it does nothing: states.bin may be gone by then. With `pooled` set also writes there, for each boundary l in [0, layers], mean.L.bin and last.L.bin:
 /// float32 [items, D], mean and last of each item's states. Throws Error(kRun) when the disk is full, Error(kInterrupted).
 void build_states(const StatesJob& job, const std::filesystem::path& folder, const std::filesystem::path& pooled, Workspace& workspace);
 
 /// Of a batch's trees, in nodes: a function of the model's width alone.
 std::int64_t nodes_a_tree(const Shape& shape);
 
-/// For tests: called after each tree and at each point where progress is kept, with a name for it.
+/// For tests: called after each tree, at each point where progress is kept and behind each of the last steps, with a name for it.
 std::function<void(const std::string&)>& states_fault_hook();
 
 }  // namespace oncekit::lm

@@ -25,7 +25,7 @@ class ConfigOnly final : public ModelSource {
   bool contains(const std::string&) const override { return false; }
   Info info(const std::string&) const override { return {at::kBFloat16, {}}; }
   Tensor read(const std::string&) const override { return {}; }
-  std::string digest() const override { return {}; }
+  std::string digest(const ReadProgress&) const override { return {}; }
 
  private:
   std::filesystem::path path_;

@@ -48,10 +48,31 @@ class NormContext final : public BatchContext {
   const FinalNorm& norm_;
 };
 
+/// Where the random numbers of a layer come from: this device's generator, and the host's, which draws the seeds of kernels of our own.
+class Draws {
+ public:
+  explicit Draws(const at::Device& device) {
+    keep(at::kCPU);
+    if (!device.is_cpu()) keep(device);
+  }
+  /// Draws go on as they did when this was made.
+  void restore() {
+    for (auto& [generator, state] : kept_) generator.set_state(state);
+  }
+
+ private:
+  void keep(const at::Device& device) {
+    const at::Generator generator = at::globalContext().defaultGenerator(device);
+    kept_.emplace_back(generator, generator.get_state());
+  }
+  std::vector<std::pair<at::Generator, Tensor>> kept_;
+};
+
 /// What the backward pass needs to run a layer again.
 struct Again final : torch::CustomClassHolder {
+  Again(std::function<Tensor(const Tensor&)> layer, const at::Device& device) : run(std::move(layer)), draws(device) {}
   std::function<Tensor(const Tensor&)> run;
-  Tensor generator;  ///< state before the first run, so that dropout draws the same masks
+  Draws draws;  ///< before the first run, so that dropout draws the same masks
 };
 
 /// Keeps a layer's input instead of all that it computed (Chen et al. 2016). Parameters get their gradients from the second run.
@@ -65,13 +86,12 @@ class Recompute : public torch::autograd::Function<Recompute> {
   }
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context, torch::autograd::variable_list gradients) {
     const auto again = c10::static_intrusive_pointer_cast<Again>(context->saved_data["again"].toCapsule());
-    at::Generator generator = at::globalContext().defaultGenerator(at::kCPU);
-    const Tensor now = generator.get_state();
-    generator.set_state(again->generator);
     const c10::AutoGradMode with_gradients(true);
     const Tensor x = context->get_saved_variables()[0].detach().requires_grad_(true);
+    Draws now(x.device());
+    again->draws.restore();
     const Tensor y = again->run(x);
-    generator.set_state(now);
+    now.restore();
     torch::autograd::backward({y}, {gradients[0]});
     return {x.grad(), Tensor()};
   }
@@ -161,13 +181,11 @@ Tensor TunedLayer::run(const Tensor& x_ND, const TokenBatch& batch) {
 
 Tensor TunedLayer::forward(const Tensor& x_ND, const TokenBatch& batch) {
   if (!tuning_.recompute || !c10::GradMode::is_enabled()) return run(x_ND, batch);
-  auto again = c10::make_intrusive<Again>();
   // The tree must live until the backward pass: it is copied.
   auto tree = std::make_shared<TokenTree>(*batch.tree);
   TokenBatch own = batch;
   own.tree = tree.get();
-  again->run = [this, tree, own](const Tensor& x) { return run(x, own); };
-  again->generator = at::globalContext().defaultGenerator(at::kCPU).get_state();
+  auto again = c10::make_intrusive<Again>([this, tree, own](const Tensor& x) { return run(x, own); }, x_ND.device());
   // Parameters are no inputs of the function, so its input must ask for gradients even where nothing below it trains.
   const Tensor x = x_ND.requires_grad() ? x_ND : x_ND.detach().requires_grad_(true);
   return Recompute::apply(x, again);

@@ -65,14 +65,15 @@ void save_for_others(Recommender& model, const std::filesystem::path& folder) {
   namespace fs = std::filesystem;
   std::filesystem::path part = folder;
   part += ".part";
-  fs::remove_all(part);
-  fs::create_directories(part);
-  call_object(model.content(), "save_for_others", [&] { model.content().save_for_others(part); });
-  fs::remove_all(folder);
-  if (fs::is_empty(part)) {
-    fs::remove(part);
-  } else {
-    fs::rename(part, folder);
+  try {
+    fs::remove_all(part);
+    fs::create_directories(part);
+    call_object(model.content(), "save_for_others", [&] { model.content().save_for_others(part); });
+    fs::remove_all(folder);
+    if (fs::is_empty(part)) fs::remove(part);
+    else fs::rename(part, folder);
+  } catch (const fs::filesystem_error& e) {
+    throw Error(ErrorKind::kRun, "the folder cannot be written: " + e.code().message(), "make room, or allow writing there, and continue the run", folder.string());
   }
 }
 

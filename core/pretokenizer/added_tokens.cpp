@@ -45,6 +45,11 @@ AddedToken read_added_token(const JsonView& entry, std::int32_t id) {
   return token;
 }
 
+std::string as_text(const AddedToken& token) {
+  return token.content + '\n' + std::to_string(token.id) + (token.left_strip ? "l" : "") + (token.right_strip ? "r" : "") +
+         (token.single_word ? "w" : "") + (token.normalized ? "n" : "") + '\n';
+}
+
 void AddedTokens::add(AddedToken token) {
   if (token.content.empty()) return;
   empty_ = false;

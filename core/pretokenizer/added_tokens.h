@@ -23,6 +23,8 @@ struct AddedToken {
 
 /// One entry of "added_tokens" (or of tokenizer_config.json's "added_tokens_decoder", whose key is the id).
 AddedToken read_added_token(const JsonView& entry, std::int32_t id);
+/// All of it, for digests.
+std::string as_text(const AddedToken& token);
 
 /// The longest of some tokens at the leftmost place, then on. Thread-safe once all are added.
 class AddedTokens {

@@ -65,6 +65,8 @@ nlohmann::json parse_json(const std::filesystem::path& file) {
                                  ? "ends after " + size + " bytes, before its JSON does"
                                  : "is not JSON from byte " + std::to_string(e.byte) + " of " + size + " on";
     throw Error(ErrorKind::kData, what, "the file is damaged or was cut short: fetch it again", file.string());
+  } catch (const nlohmann::json::exception&) {
+    throw Error(ErrorKind::kData, "is no JSON that can be read: it holds a number beyond all range", "the file is damaged: fetch it again", file.string());
   }
 }
 

@@ -41,7 +41,7 @@ Normalize normal_form(Instance instance) {
   const icu::Normalizer2* whole = instance(code);
   check(code, "load its normalisation tables");
   const auto form = std::make_shared<const icu::FilteredNormalizer2>(*whole, known_characters());
-  return [form](std::string& text, bool) {
+  return [form](std::string& text) {
     UErrorCode status = U_ZERO_ERROR;
     const icu::StringPiece piece(text.data(), static_cast<std::int32_t>(text.size()));
     if (is_ascii(text) || (form->isNormalizedUTF8(piece, status) && U_SUCCESS(status))) return;
@@ -95,7 +95,7 @@ Normalize make_bert(const JsonView& spec) {
   const bool lower = spec.flag("lowercase", true);
   const bool strip = spec.flag("strip_accents", lower);
   const Normalize nfd = normal_form(&icu::Normalizer2::getNFDInstance);
-  return [=](std::string& text, bool prefix) {
+  return [=](std::string& text) {
     map_chars(text, [&](char32_t c, std::string& out) {
       if (clean && is_dropped(c)) return;
       if (clean && is_space(c)) c = ' ';
@@ -108,7 +108,7 @@ Normalize make_bert(const JsonView& spec) {
       append_char(out, c);
     });
     if (strip) {
-      nfd(text, prefix);
+      nfd(text);
       map_chars(text, [](char32_t c, std::string& out) {
         if (!is_nonspacing(c)) append_char(out, c);
       });
@@ -120,7 +120,7 @@ Normalize make_bert(const JsonView& spec) {
 Normalize make_replace(const JsonView& spec) {
   const std::string content = spec.at("content").text();
   const Pattern find = read_pattern(spec);
-  return [find, content](std::string& text, bool) {
+  return [find, content](std::string& text) {
     std::string out;
     std::size_t done = 0;
     find.for_each_match(text, [&](std::size_t begin, std::size_t end) {
@@ -134,7 +134,7 @@ Normalize make_replace(const JsonView& spec) {
 
 Normalize make_strip(const JsonView& spec) {
   const bool left = spec.flag("strip_left", true), right = spec.flag("strip_right", true);
-  return [left, right](std::string& text, bool) {
+  return [left, right](std::string& text) {
     std::size_t begin = 0, end = 0;
     bool inside = false;
     for (std::size_t at = 0; at < text.size();) {
@@ -160,28 +160,28 @@ Normalize make_normalizer(const JsonView& spec) {
   if (type == "NFKD") {
     return normal_form([](UErrorCode& code) { return icu::Normalizer2::getInstance(nullptr, "nfkc", UNORM2_DECOMPOSE, code); });
   }
-  if (type == "Lowercase") return [](std::string& text, bool) { lowercase(text); };
+  if (type == "Lowercase") return [](std::string& text) { lowercase(text); };
   if (type == "BertNormalizer") return make_bert(spec);
   if (type == "Replace") return make_replace(spec);
   if (type == "Strip") return make_strip(spec);
   if (type == "StripAccents") {
-    return [](std::string& text, bool) {
+    return [](std::string& text) {
       map_chars(text, [](char32_t c, std::string& out) {
         if (!is_mark(c)) append_char(out, c);
       });
     };
   }
   if (type == "Prepend") {
-    return [what = spec.at("prepend").text()](std::string& text, bool prefix) {
-      if (prefix && !text.empty()) text.insert(0, what);
+    return [what = spec.at("prepend").text()](std::string& text) {
+      if (!text.empty()) text.insert(0, what);
     };
   }
   if (type == "Sequence") {
     const JsonView list = spec.at("normalizers");
     std::vector<Normalize> steps;
     for (std::size_t i = 0; i < list.size(); ++i) steps.push_back(make_normalizer(list.at(i)));
-    return [steps](std::string& text, bool prefix) {
-      for (const Normalize& step : steps) step(text, prefix);
+    return [steps](std::string& text) {
+      for (const Normalize& step : steps) step(text);
     };
   }
   spec.refuse("a normalizer of the kind '" + type + "' is not known here",

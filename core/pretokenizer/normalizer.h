@@ -8,9 +8,8 @@
 
 namespace oncekit {
 
-/// Maps a text to its normal form, in place. `prefix` is false for a segment that goes on in the middle of a sequence: then
-/// nothing is put before it. Thread-safe. REQUIRES: well-formed UTF-8.
-using Normalize = std::function<void(std::string& text, bool prefix)>;
+/// Maps a text to its normal form, in place. Thread-safe. REQUIRES: well-formed UTF-8.
+using Normalize = std::function<void(std::string& text)>;
 
 /// Known: Sequence, NFC, NFD, NFKC, NFKD, Lowercase, Strip, StripAccents, Prepend, Replace, BertNormalizer. Throws
 /// Error(kData).

@@ -92,7 +92,7 @@ std::vector<Span> spans_of(std::string_view text, const Finder& find, Behavior b
 }
 
 PreTokenize splitter(Finder find, Behavior behavior, bool invert = false) {
-  return [find = std::move(find), behavior, invert](std::vector<TextPiece>& pieces, bool) {
+  return [find = std::move(find), behavior, invert](std::vector<TextPiece>& pieces) {
     std::vector<TextPiece> out;
     out.reserve(pieces.size() * 2);
     for (TextPiece& piece : pieces) {
@@ -110,22 +110,22 @@ PreTokenize splitter(Finder find, Behavior behavior, bool invert = false) {
 }
 
 PreTokenize in_turn(std::vector<PreTokenize> steps) {
-  return [steps = std::move(steps)](std::vector<TextPiece>& pieces, bool prefix) {
-    for (const PreTokenize& step : steps) step(pieces, prefix);
+  return [steps = std::move(steps)](std::vector<TextPiece>& pieces) {
+    for (const PreTokenize& step : steps) step(pieces);
   };
 }
 
 PreTokenize make_byte_level(const JsonView& spec) {
   std::vector<PreTokenize> steps;
   if (spec.flag("add_prefix_space", true)) {
-    steps.push_back([](std::vector<TextPiece>& pieces, bool prefix) {
+    steps.push_back([](std::vector<TextPiece>& pieces) {
       for (TextPiece& piece : pieces) {
-        if (piece.text[0] != ' ' && (prefix || !piece.first)) piece.text.insert(0, 1, ' ');
+        if (piece.text[0] != ' ') piece.text.insert(0, 1, ' ');
       }
     });
   }
   if (spec.flag("use_regex", true)) steps.push_back(splitter(each_match(Pattern(kGpt2Pieces)), Behavior::kIsolated));
-  steps.push_back([](std::vector<TextPiece>& pieces, bool) {
+  steps.push_back([](std::vector<TextPiece>& pieces) {
     for (TextPiece& piece : pieces) {
       std::string mapped;
       mapped.reserve(piece.text.size() + 8);
@@ -142,11 +142,11 @@ PreTokenize make_metaspace(const JsonView& spec) {
   if (scheme != "always" && scheme != "first" && scheme != "never") {
     spec.at("prepend_scheme").refuse("'" + scheme + "' is not known", "known: always, first, never");
   }
-  std::vector<PreTokenize> steps{[mark, scheme](std::vector<TextPiece>& pieces, bool prefix) {
+  std::vector<PreTokenize> steps{[mark, scheme](std::vector<TextPiece>& pieces) {
     for (TextPiece& piece : pieces) {
       std::string text;
       for (const char c : piece.text) c == ' ' ? text.append(mark) : text.append(1, c);
-      const bool wanted = scheme == "always" ? prefix || !piece.first : scheme == "first" && prefix && piece.first;
+      const bool wanted = scheme == "always" || (scheme == "first" && piece.first);
       if (wanted && !text.starts_with(mark)) text.insert(0, mark);
       piece.text = std::move(text);
     }

@@ -15,8 +15,8 @@ struct TextPiece {
   bool first = false;
 };
 
-/// Cuts and rewrites pieces, in place; none is empty afterwards. `prefix` as in normalizer.h. Thread-safe.
-using PreTokenize = std::function<void(std::vector<TextPiece>& pieces, bool prefix)>;
+/// Cuts and rewrites pieces, in place; none is empty afterwards. Thread-safe.
+using PreTokenize = std::function<void(std::vector<TextPiece>& pieces)>;
 
 /// Known: Sequence, ByteLevel, Split, Digits, Metaspace, Whitespace, WhitespaceSplit, Punctuation, BertPreTokenizer. Throws
 /// Error(kData).

@@ -243,16 +243,30 @@ Unwrapped tagged(std::string_view answer, std::string_view tag) {
   return out;
 }
 
+namespace {
+
+// Whole words: "as an ai" is not how "As an airline ..." and "As an AI-made film ..." begin.
+bool begins_with_words(View text, View words) {
+  if (!text.starts_with(words)) return false;
+  const char next = text.size() > words.size() ? text[words.size()] : ' ';
+  return !is_letter(next) && next != '-' && static_cast<unsigned char>(next) < 0x80;
+}
+
+}  // namespace
+
 bool declines(std::string_view answer) {
   const std::string text = plain(unwrap(answer.substr(0, std::min<std::size_t>(answer.size(), 2000))).text).substr(0, 300);
   View start = text;
   while (const std::size_t n = tag_length(start)) start = trim(start.substr(n));
   if (starts_with_any(start, {"unfortunately, ", "apologies, ", "sorry, "})) start = trim(start.substr(start.find(' ')));
-  if (starts_with_any(start, {"i'm sorry, but ", "i am sorry, but ", "sorry, but ", "but i ", "i'm sorry, i ", "i apologize", "my apologies", "i'm unable to", "i am unable to", "i'm not able to",
+  if (starts_with_any(start, {"i'm sorry, but ", "i am sorry, but ", "sorry, but ", "but i ", "i'm sorry, i ", "i apologize, but ", "i apologize but ", "i apologize, i ", "i apologize. i ", "i apologize for the ",
+                              "i apologize for any ", "i apologize for my ", "i apologize if ", "my apologies", "i'm unable to", "i am unable to", "i'm not able to",
                               "i am not able to", "i'm afraid i", "i'm just an ai", "i do not have enough", "i don't have enough", "i don't have access", "i do not have access",
                               "i don't have any information", "i do not have any information", "i couldn't find", "i could not find", "i would need more", "i need more information",
-                              "there is not enough information", "there is no information", "insufficient information", "as an ai", "as a language model", "as a large language model"}))
+                              "there is not enough information", "there is no information", "insufficient information"}))
     return true;
+  for (const View speaker : {"as an ai", "as a language model", "as a large language model"})
+    if (begins_with_words(start, speaker)) return true;
   for (const View verb : {"i can't ", "i cannot ", "i can not ", "i won't ", "i will not ", "i must decline"}) {
     if (!start.starts_with(verb)) continue;
     const View rest = start.substr(verb.size());

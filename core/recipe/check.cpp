@@ -28,8 +28,10 @@ class Needs {
     for (const std::string& name : data_.user_attributes) given.insert("user:" + name);
     add(recipe_.component("dataset"), given);
     for (const Part& part : parts_) {
-      for (const std::string& need : part.used->spec->needs(*part.used->options))
-        if (given.count(need) == 0) unmet(part, need, given);
+      for (const std::string& need : part.used->spec->needs(*part.used->options)) {
+        const bool of_data = need.starts_with("item:") || need.starts_with("user:");
+        if (given.count(need) == 0 && (data_.known || !of_data)) unmet(part, need, given);
+      }
       add(*part.used, given);
     }
     return std::move(problems_);

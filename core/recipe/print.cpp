@@ -117,9 +117,9 @@ std::string print_json(const Resolved& recipe) {
 
 std::string hash_of(const Resolved& recipe) {
   // What says nothing about results: words of the recipe about itself, what it expects, how much memory it may take, how fast, where and
-  // for how much a language model may be asked.
-  constexpr const char* kLeftOut[] = {"recipe.title", "recipe.paper", "recipe.paper_gap", "run.memory_gib", "answers.store", "answers.ask",
-                                      "answers.min_coverage", "endpoint.url", "endpoint.key", "endpoint.proxy", "endpoint.ca_file",
+  // for how much a language model may be asked. The answer store counts: other answers make another corpus.
+  constexpr const char* kLeftOut[] = {"recipe.title", "recipe.paper", "recipe.paper_gap", "run.memory_gib", "answers.ask", "answers.min_coverage",
+                                      "endpoint.url", "endpoint.key", "endpoint.proxy", "endpoint.ca_file",
                                       "endpoint.in_flight", "endpoint.requests_per_minute", "endpoint.tokens_per_minute", "endpoint.tries",
                                       "endpoint.connect_timeout_s", "endpoint.timeout_s", "endpoint.first_wait_s", "endpoint.longest_wait_s",
                                       "endpoint.input_price", "endpoint.output_price", "endpoint.budget"};

@@ -134,8 +134,18 @@ RunRecord read_run(const fs::path& folder) {
 std::vector<RunRecord> list_runs(const fs::path& out) {
   std::vector<RunRecord> runs;
   std::error_code code;
-  for (const auto& entry : fs::directory_iterator(out, code))
-    if (entry.is_directory() && fs::exists(entry.path() / "recipe.resolved.toml")) runs.push_back(read_run(entry.path()));
+  for (const auto& entry : fs::directory_iterator(out, code)) {
+    if (!entry.is_directory() || !fs::exists(entry.path() / "recipe.resolved.toml")) continue;
+    try {
+      runs.push_back(read_run(entry.path()));
+    } catch (const std::exception& e) {  // ours, or of JSON that holds something else
+      RunRecord& damaged = runs.emplace_back();
+      damaged.folder = entry.path();
+      damaged.name = entry.path().filename().string();
+      damaged.state = "damaged";
+      damaged.message = e.what();
+    }
+  }
   std::sort(runs.begin(), runs.end(), [](const RunRecord& a, const RunRecord& b) { return a.name < b.name; });
   return runs;
 }

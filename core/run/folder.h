@@ -35,7 +35,7 @@ class RunFolder {
   int lock_ = -1;
 };
 
-/// What can be read of a run without opening it. state "killed": it says running, but nobody is.
+/// What can be read of a run without opening it. state "killed": it says running, but nobody is; "damaged": its files cannot be read, as the message says.
 struct RunRecord {
   std::filesystem::path folder;
   std::string name, state, stage, message, title, recipe, hash, started;
@@ -44,8 +44,9 @@ struct RunRecord {
   ResultList results;  ///< empty until done
 };
 
+/// Throws Error(kData) when a file of it is damaged.
 RunRecord read_run(const std::filesystem::path& folder);
-/// All runs under `out`, oldest first; folders that are no runs are skipped.
+/// All runs under `out`, oldest first, damaged ones too; folders that are no runs are skipped.
 std::vector<RunRecord> list_runs(const std::filesystem::path& out);
 /// A run by folder, by name under `out`, by the end of its name, or "last". Throws Error(kUsage).
 std::filesystem::path find_run(const std::filesystem::path& out, const std::string& name);

@@ -9,6 +9,7 @@
 #include "base/files.h"
 #include "base/log_sink.h"
 #include "cache/digest.h"
+#include "data/stats.h"
 #include "evaluate/evaluate.h"
 #include "model/build.h"
 #include "oncekit/dataset.h"
@@ -27,6 +28,7 @@ using Json = nlohmann::ordered_json;
 namespace {
 
 constexpr const char* kBest = "checkpoints/best";
+constexpr const char* kLast = "checkpoints/last";
 
 std::string recipe_name(const RecipeRequest& request) {
   std::string name = request.file.stem().string();
@@ -40,8 +42,11 @@ std::string recipe_name(const RecipeRequest& request) {
 // What the run record says about files and plugins.
 Json data_record(const Description& description) {
   Json files = Json::array();
-  for (const fs::path& file : description.files)
-    files.push_back({{"file", display_path(file)}, {"bytes", fs::file_size(file)}, {"digest", file_digest(file)}});
+  for (const fs::path& file : description.files) {
+    std::error_code code;
+    const auto bytes = fs::file_size(file, code);
+    files.push_back({{"file", display_path(file)}, {"bytes", bytes}, {"digest", file_digest(file)}});
+  }
   return files;
 }
 
@@ -69,7 +74,7 @@ void append(ResultList& results, const std::string& prefix, const Metrics& metri
 fs::path newest_unfinished(const fs::path& out, const std::string& hash) {
   fs::path found;
   for (const RunRecord& run : list_runs(out))
-    if (run.hash == hash && run.state != "done" && run.state != "running") found = run.folder;
+    if (run.hash == hash && run.state != "done" && run.state != "running" && run.state != "damaged") found = run.folder;
   return found;
 }
 
@@ -85,8 +90,9 @@ class Run {
     log::info(folder_.path().string());
     begin_records();
     try {
-      stage("data", [&] { session_.load_data(); });
+      stage("data", [&] { load_data(); });
       if (!session_.recipe().augmenters().empty()) stage("augment", [&] { augment_data(); });
+      check_corpus();
       stage("prepare", [&] { session_.build_model(); });
       record_["parameters"] = {{"trainable", session_.size().trainable}, {"frozen", session_.size().frozen}, {"groups", session_.size().groups}};
       if (const auto facts = model_facts(session_.model()); !facts.empty()) record_["content_encoder"] = facts;
@@ -98,6 +104,10 @@ class Run {
       finish();
     } catch (const Error& e) {
       folder_.status(e.kind() == ErrorKind::kInterrupted ? "interrupted" : "failed", stage_, e.what());
+      log::set_file({});
+      throw;
+    } catch (const std::exception& e) {  // LibTorch's, or memory that ran out
+      folder_.status("failed", stage_, e.what());
       log::set_file({});
       throw;
     }
@@ -141,13 +151,38 @@ class Run {
 
   void save_record() { write_file(folder_.file("run.json"), record_.dump(2) + "\n"); }
 
+  void load_data() {
+    session_.load_data();
+    record_["data_files"] = data_record(session_.description());
+    if (demo_) return;  // the toy has other counts
+    Problems problems;
+    check_expected(corpus_figures(session_.corpus()), session_.recipe().expect(), problems);
+    for (const Error& problem : problems.items()) {
+      log::warn(problem.what());
+      record_["unexpected_data"].push_back(problem.what());
+    }
+  }
+
+  bool trained_before() const { return resumed_ && fs::exists(folder_.file(kLast)); }
+
   void augment_data() {
-    const AugmentSetup setup = session_.augment_setup();
+    AugmentSetup setup = session_.augment_setup();
+    if (trained_before()) setup.answers.ask = false;  // training goes on with the answers that it began with
     session_.augment_data(setup);
     log::info(augment_text(session_.augmented(), setup));
     record_["augment"] = augment_record(session_.augmented(), setup);
-    record_["augment"]["corpus_digest"] = corpus_digest(session_.corpus());
     save_record();
+  }
+
+  // A run is trained on one corpus from its first step to its last.
+  void check_corpus() {
+    const std::string before = record_.value("corpus_digest", ""), now = corpus_digest(session_.corpus());
+    record_["corpus_digest"] = now;
+    if (!trained_before() || before.empty() || before == now) return;
+    const char* what = "the data, or the answers about them, are not those that this run began with";
+    if (!request_.accept_environment)
+      throw Error(ErrorKind::kUsage, what, "bring them back, start a new run, or go on with --accept-environment: the run is then marked", folder_.path().string());
+    record_["notes"].push_back(what);
   }
 
   void train_model() {
@@ -159,24 +194,33 @@ class Run {
     setup.resume = resumed_;
     setup.environment = resume_environment(request_.workspace.threads, request_.workspace.device);
     setup.accept_environment = request_.accept_environment;
-    const DevCheck check = [&](std::int64_t) { return session_.evaluate_split("dev", nullptr); };
+    DevCheck check;
+    if (session_.has_labels("dev")) check = [&](std::int64_t) { return session_.evaluate_split("dev", nullptr); };
+    else log::warn("there is no labelled dev split: the last checkpoint counts, and nothing stops training early");
     trained_ = train(session_.model(), session_.corpus(), setup, check, session_.workspace());
     has_trained_ = true;
     save_for_others(session_.model(), folder_.file("adapter"));
   }
 
   void evaluate_model() {
-    if (session_.corpus().dev.size() > 0) append(results_, prefix() + "dev/", session_.evaluate_split("dev", nullptr));
-    if (session_.corpus().test.size() == 0 || !session_.corpus().test.labelled()) return;
-    GroupTable groups;
-    append(results_, prefix() + "test/", session_.evaluate_split("test", &groups));
-    if (session_.evaluate_options().per_group) write_groups(groups, folder_.file("per_group.csv"));
+    if (session_.has_labels("dev")) append(results_, prefix() + "dev/", session_.evaluate_split("dev", nullptr));
+    if (session_.has_labels("test")) {
+      GroupTable groups;
+      append(results_, prefix() + "test/", session_.evaluate_split("test", &groups));
+      if (session_.evaluate_options().per_group) write_groups(groups, folder_.file("per_group.csv"));
+    } else if (session_.corpus().test.size() > 0) {
+      session_.write_prediction("test", folder_.file("prediction.txt"));
+      log::info("the test split has no labels: the ranks of its candidates are in " + display_path(folder_.file("prediction.txt")));
+    }
   }
 
+  // On test, or on dev where test cannot be measured.
   void evaluate_rankers() {
+    const std::string split = session_.has_labels("test") ? "test" : "dev";
+    if (!session_.has_labels(split)) return;
     for (const std::string& ranker : session_.evaluate_options().rankers) {
       session_.workspace().check_cancelled();
-      append(results_, "rankers/" + ranker + "/test/", session_.evaluate_ranker(ranker, "test"));
+      append(results_, "rankers/" + ranker + "/" + split + "/", session_.evaluate_ranker(ranker, split));
     }
   }
 
@@ -215,7 +259,6 @@ class Run {
     record_["memory_mib"] = {{"peak", mib(peak_memory())}, {"budget", mib(session_.workspace().memory_budget())}};
     if (data_limit() > 0) record_["memory_mib"]["data_limit"] = mib(data_limit());
     record_["finished"] = utc_now();
-    record_["data_files"] = data_record(session_.description());
     record_["data_counts"] = counts_record(session_.workspace().counts());
     if (has_trained_) {
       record_["training"] = {{"stopped_early", trained_.stopped_early}, {"best_step", trained_.best_step}, {"best_dev", trained_.best_dev},
@@ -270,20 +313,41 @@ RunOutcome run_recipe(const RunRequest& request, PluginHost& plugins) {
   const fs::path path = folder.path();
   const bool begun = !resume.empty() && fs::exists(path / "run.json");
   Run run(request, plugins, std::move(recipe), std::move(folder), begun, demo);
-  return {path, run.execute()};
+  try {
+    return {path, run.execute()};
+  } catch (const Error& e) {
+    if (e.kind() != ErrorKind::kInterrupted) throw;
+    throw Error(e.kind(), e.message(), "continue with `oncekit run " + path.string() + "`");
+  }
 }
 
+namespace {
+
+// Other tables made the model, and stand as they were.
+void check_eval_override(const std::string& text) {
+  const std::string key = text.substr(text.find_first_not_of("+~") == std::string::npos ? 0 : text.find_first_not_of("+~"));
+  for (const char* table : {"dataset.", "evaluate.", "answers."})
+    if (key.starts_with(table)) return;
+  throw Error(ErrorKind::kUsage, "override '" + text + "' changes nothing: a run that is evaluated again keeps its model", "set keys of [dataset], [evaluate] or [answers]; train anew for others");
+}
+
+}  // namespace
+
 ResultList evaluate_run(const EvalRequest& request, PluginHost& plugins) {
-  if (!fs::exists(request.folder / kBest))
-    throw Error(ErrorKind::kData, "this run has no checkpoint to evaluate", "continue it with `oncekit run " + request.folder.string() + "`", request.folder.string());
+  for (const std::string& text : request.overrides) check_eval_override(text);
   RecipeRequest wanted;
   wanted.file = request.folder / "recipe.resolved.toml";
   wanted.overrides = request.overrides;
   Session session(Recipe::load(wanted, core_tables(), plugins), request.workspace);
+  const bool trained = session.run_options().train;
+  if (trained && !fs::exists(request.folder / kBest))
+    throw Error(ErrorKind::kData, "this run has no checkpoint to evaluate", "continue it with `oncekit run " + request.folder.string() + "`", request.folder.string());
   session.load_data();
-  session.augment_data();
+  AugmentSetup setup = session.augment_setup();
+  setup.answers.ask = false;  // nothing new is asked about a model that is there
+  session.augment_data(setup);
   session.build_model();
-  load_checkpoint(session.model(), request.folder / kBest);
+  if (trained) load_checkpoint(session.model(), request.folder / kBest);
   ResultList results;
   const std::string prefix = session.leaky() ? "leaky/" : "";
   for (const std::string& split : request.splits) append(results, prefix + split + "/", session.evaluate_split(split, nullptr));

@@ -35,13 +35,14 @@ RunOutcome run_recipe(const RunRequest& request, PluginHost& plugins);
 
 struct EvalRequest {
   std::filesystem::path folder;         ///< of a run with a checkpoint
-  std::vector<std::string> overrides;   ///< of its recipe: [dataset] and [evaluate] keys
+  std::vector<std::string> overrides;   ///< of its recipe: keys of [dataset], [evaluate] and [answers]
   std::vector<std::string> splits{"test"};
   bool latency = false;                 ///< also time single calls, for users of the first split, or of test when there is none
   WorkspaceOptions workspace;
 };
 
-/// Evaluates the best checkpoint of a run again. Writes nothing.
+/// Evaluates the best checkpoint of a run again, or the untrained model of a run that does not train. Writes nothing. Throws Error(kUsage) for
+/// overrides of other tables.
 ResultList evaluate_run(const EvalRequest& request, PluginHost& plugins);
 
 }  // namespace oncekit

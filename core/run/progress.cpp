@@ -32,16 +32,17 @@ class Silent final : public Progress {
 // One stage on the screen. The bar is redrawn at most ten times a second, the line printed every 15 s.
 class Shown final : public Progress {
  public:
-  Shown(std::string stage, std::int64_t total, std::string unit, bool bar)
-      : stage_(std::move(stage)), unit_(std::move(unit)), total_(total), bar_(bar) {}
+  Shown(std::string stage, std::int64_t total, std::string unit, std::int64_t before, bool bar)
+      : stage_(std::move(stage)), unit_(std::move(unit)), total_(total), before_(before), bar_(bar), done_(before) {}
 
   ~Shown() override {
     std::lock_guard lock(mutex_);
     if (bar_) std::fputs("\r\033[K", stderr);
     const double seconds = seconds_since(start_);
-    if (done_ == 0 || (!bar_ && seconds < 1)) return;
-    log::info(fmt::format("{:<10} {} {} in {} ({}){}", stage_, human_count(done_), unit_, human_seconds(seconds),
-                          rate_text(static_cast<double>(done_) / std::max(seconds, 1e-9), unit_), note_.empty() ? "" : "  " + note_));
+    const std::int64_t made = done_ - before_;
+    if (made == 0 || (!bar_ && seconds < 1)) return;
+    log::info(fmt::format("{:<10} {} {} in {} ({}){}", stage_, human_count(made), unit_, human_seconds(seconds),
+                          rate_text(static_cast<double>(made) / std::max(seconds, 1e-9), unit_), note_.empty() ? "" : "  " + note_));
   }
 
   void advance(std::int64_t n) override {
@@ -61,7 +62,7 @@ class Shown final : public Progress {
     if (!lock || now < next_) return;
     next_ = now + (bar_ ? 0.1 : 15.0);
     if (!bar_ && now < 5) return;  // short stages stay silent until they end
-    const double done = static_cast<double>(done_), rate = done / std::max(now, 1e-9);
+    const double done = static_cast<double>(done_), rate = static_cast<double>(done_ - before_) / std::max(now, 1e-9);
     std::string text = fmt::format("{:<10} ", stage_);
     if (total_ > 0) {
       const double share = std::min(1.0, done / static_cast<double>(total_));
@@ -88,10 +89,10 @@ class Shown final : public Progress {
   }
 
   const std::string stage_, unit_;
-  const std::int64_t total_;
+  const std::int64_t total_, before_;
   const bool bar_;
   const Clock::time_point start_ = Clock::now();
-  std::atomic<std::int64_t> done_{0};
+  std::atomic<std::int64_t> done_;
   std::mutex mutex_;
   double next_ = 0;
   std::string note_;
@@ -99,9 +100,9 @@ class Shown final : public Progress {
 
 }  // namespace
 
-std::unique_ptr<Progress> make_progress(std::string_view stage, std::int64_t total, std::string_view unit, WorkspaceOptions::Show show) {
+std::unique_ptr<Progress> make_progress(std::string_view stage, std::int64_t total, std::string_view unit, std::int64_t done, WorkspaceOptions::Show show) {
   if (show == WorkspaceOptions::Show::kNothing) return std::make_unique<Silent>();
-  return std::make_unique<Shown>(std::string(stage), total, std::string(unit), show == WorkspaceOptions::Show::kBar);
+  return std::make_unique<Shown>(std::string(stage), total, std::string(unit), done, show == WorkspaceOptions::Show::kBar);
 }
 
 }  // namespace oncekit

@@ -10,6 +10,6 @@
 
 namespace oncekit {
 
-std::unique_ptr<Progress> make_progress(std::string_view stage, std::int64_t total, std::string_view unit, WorkspaceOptions::Show show);
+std::unique_ptr<Progress> make_progress(std::string_view stage, std::int64_t total, std::string_view unit, std::int64_t done, WorkspaceOptions::Show show);
 
 }  // namespace oncekit

@@ -5,11 +5,16 @@
 #include <cstdlib>
 #include <numeric>
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "base/files.h"
+#include "evaluate/prediction.h"
 #include "plugin/guard.h"
 #include "recipe/check.h"
 #include "run/pipeline.h"
-#include "train/sampler.h"
 #include "score/scorer.h"
+#include "train/sampler.h"
 
 namespace oncekit {
 namespace {
@@ -72,8 +77,28 @@ const Description& Session::description() {
   return *description_;
 }
 
+Description describe_data(const Recipe& recipe) {
+  const UsedComponent& used = recipe.component("dataset");
+  const std::unique_ptr<Dataset> dataset = call_plugin(*used.spec, "construct", [&] { return used.spec->make_dataset(*used.options); });
+  return call_plugin(*used.spec, "describe", [&] { return dataset->describe(); });
+}
+
+void check_fit(const Recipe& recipe, const Description& data, Catalog* catalog) {
+  Problems problems = unmet_needs(recipe, data, catalog);
+  // What chooses the checkpoint is one of the metrics that dev gives: found out here, not at the first dev check.
+  const auto& evaluate = recipe.table<EvaluateOptions>("evaluate");
+  const std::string& monitor = recipe.table<TrainOptions>("train").monitor;
+  const auto has = [](const std::vector<std::string>& names, const std::string& name) { return std::find(names.begin(), names.end(), name) != names.end(); };
+  const std::size_t slash = monitor.find('/');
+  const std::string slice = slash == std::string::npos ? "" : monitor.substr(0, slash), metric = slash == std::string::npos ? monitor : monitor.substr(slash + 1);
+  if (recipe.table<RunOptions>("run").train && (!has(evaluate.metrics, metric) || (!slice.empty() && !has(evaluate.slices, slice))))
+    problems.add("[train] monitor = \"" + monitor + "\" is not measured", fmt::format("[evaluate] metrics gives {}; of slices there are {}, as in new/auc",
+                 fmt::join(evaluate.metrics, ", "), fmt::join(evaluate.slices, ", ")), display_path(recipe.file()));
+  problems.raise(ErrorKind::kUsage);
+}
+
 void Session::load_data() {
-  check_needs(recipe_, description());
+  check_fit(recipe_, description());
   const UsedComponent& used = recipe_.component("dataset");
   corpus_ = call_plugin(*used.spec, "load", [&] { return dataset_->load(workspace_); });
   description_ = call_plugin(*used.spec, "describe", [&] { return dataset_->describe(); });
@@ -122,12 +147,20 @@ bool Session::leaky() const {
 }
 
 const Impressions& Session::split(const std::string& name) const {
-  const Impressions& impressions = name == "train" ? corpus_.train : name == "dev" ? corpus_.dev : corpus_.test;
   if (name != "train" && name != "dev" && name != "test")
     throw Error(ErrorKind::kUsage, "there is no split '" + name + "'", "use train, dev or test");
-  if (impressions.size() == 0 || !impressions.labelled())
-    throw Error(ErrorKind::kUsage, "the " + name + " split has no labelled impressions", "see `oncekit data stats`");
-  return impressions;
+  return name == "train" ? corpus_.train : name == "dev" ? corpus_.dev : corpus_.test;
+}
+
+bool Session::has_labels(const std::string& name) const { return split(name).size() > 0 && split(name).labelled(); }
+
+const Impressions& Session::labelled(const std::string& name) const {
+  if (!has_labels(name)) throw Error(ErrorKind::kUsage, "the " + name + " split has no labelled impressions", "see `oncekit data stats`");
+  return split(name);
+}
+
+std::vector<float> Session::scores(const Impressions& impressions) {
+  return score_impressions(*model_, corpus_, impressions, evaluate_options().batch_items, workspace_);
 }
 
 EvaluationContext& Session::context() {
@@ -136,25 +169,28 @@ EvaluationContext& Session::context() {
 }
 
 Metrics Session::evaluate_split(const std::string& name, GroupTable* groups) {
-  const Impressions& impressions = split(name);
+  const Impressions& impressions = labelled(name);
   context();
   const auto start = std::chrono::steady_clock::now();
-  const ListScorer score = [&](const Impressions& shown) { return score_impressions(*model_, corpus_, shown, evaluate_options().batch_items, workspace_); };
-  Metrics metrics = measure(impressions, score, groups);
+  Metrics metrics = measure(impressions, [&](const Impressions& shown) { return scores(shown); }, groups);
   seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   impressions_ += static_cast<double>(impressions.size());
   return metrics;
 }
 
-Metrics Session::evaluate_ranker(const std::string& ranker, const std::string& name) {
+void Session::write_prediction(const std::string& name, const std::filesystem::path& file) {
   const Impressions& impressions = split(name);
-  return measure(impressions, [&](const Impressions& shown) { return rank_untrained(context(), ranker, shown); }, nullptr);
+  oncekit::write_prediction(impressions, scores(impressions), file);
+}
+
+Metrics Session::evaluate_ranker(const std::string& ranker, const std::string& name) {
+  return measure(labelled(name), [&](const Impressions& shown) { return rank_untrained(context(), ranker, shown); }, nullptr);
 }
 
 std::vector<Latency> Session::latency(const std::string& name) {
   LatencyOptions options;
   options.batch_items = evaluate_options().batch_items;
-  return measure_latency(*model_, corpus_, split(name), options, workspace_);
+  return measure_latency(*model_, corpus_, labelled(name), options, workspace_);
 }
 
 Metrics Session::measure(const Impressions& impressions, const ListScorer& score, GroupTable* groups) {

@@ -21,6 +21,13 @@ namespace oncekit {
 
 class Recommender;
 
+/// What a recipe's dataset gives, without loading it.
+Description describe_data(const Recipe& recipe);
+
+/// Do the parts of a recipe fit, and its tables each other? Throws Error(kUsage) with all that does not. With a catalog, hints also name components
+/// that the recipe does not use.
+void check_fit(const Recipe& recipe, const Description& data, Catalog* catalog = nullptr);
+
 class Session {
  public:
   /// The workspace's seed and memory budget are taken from the recipe's [run].
@@ -55,8 +62,12 @@ class Session {
   /// every result then carries the prefix leaky/.
   bool leaky() const;
 
+  /// Whether a split has impressions, and clicks to measure them by.
+  bool has_labels(const std::string& split) const;
   /// split: "train", "dev" or "test". Throws Error(kUsage) when it has no impressions or no labels.
   Metrics evaluate_split(const std::string& split, GroupTable* groups);
+  /// The candidates' ranks in a file, one line an impression (evaluate/prediction.h): what a leaderboard takes for a split without labels.
+  void write_prediction(const std::string& split, const std::filesystem::path& file);
   Metrics evaluate_ranker(const std::string& ranker, const std::string& split);
   /// Of single calls, for users of a split. REQUIRES: build_model()
   std::vector<Latency> latency(const std::string& split);
@@ -64,7 +75,9 @@ class Session {
   double impressions_per_s() const { return seconds_ > 0 ? impressions_ / seconds_ : 0; }
 
  private:
-  const Impressions& split(const std::string& name) const;
+  const Impressions& split(const std::string& name) const;     ///< throws Error(kUsage) for another name
+  const Impressions& labelled(const std::string& name) const;  ///< ... or without labels
+  std::vector<float> scores(const Impressions& impressions);
   EvaluationContext& context();
   /// Ranks the listed candidates, or the whole catalogue, as the recipe says.
   Metrics measure(const Impressions& impressions, const ListScorer& score, GroupTable* groups);

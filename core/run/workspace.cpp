@@ -1,7 +1,9 @@
 #include "run/workspace.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
+#include <cstring>
 #include <exception>
 #include <fstream>
 #include <thread>
@@ -90,14 +92,26 @@ std::optional<fs::path> HostWorkspace::find_cache(const CacheKey& key) const {
 
 bool HostWorkspace::hold(const fs::path& folder, const CacheKey& key) const {
   const std::lock_guard guard(mutex_);
-  if (!held_.count(folder)) {
-    const fs::path file = options_.cache / "locks" / (folder.filename().string() + ".use");
-    auto lock = FileLock::attempt(file, FileLock::Mode::kShared);
-    if (!lock && FileLock::held(file)) return false;  // it is being removed
-    // A cache that cannot be written has no locks, and is cleaned by nobody.
-    if (lock) held_.emplace(folder, std::make_unique<FileLock>(std::move(*lock)));
+  const CacheStore store(options_.cache);
+  const fs::path file = options_.cache / "locks" / (folder.filename().string() + ".use");
+  // Another has the lock while it looks who uses the entry, for a moment, or while it removes it: then the key goes first.
+  for (int why = 0; !held_.count(folder) && store.has(key);) {
+    if (auto lock = FileLock::attempt(file, FileLock::Mode::kShared, &why)) {
+      held_.emplace(folder, std::make_unique<FileLock>(std::move(*lock)));
+      break;
+    }
+    if (why == ENOENT) {  // a copied cache may have no locks
+      std::error_code code;
+      fs::create_directories(file.parent_path(), code);
+      why = code ? code.value() : EWOULDBLOCK;
+    }
+    if (why == EACCES || why == EPERM || why == EROFS) break;  // a cache that cannot be written is cleaned by nobody
+    if (why != EWOULDBLOCK && why != EINTR)
+      throw Error(ErrorKind::kRun, std::string("cannot lock a cache entry: ") + std::strerror(why), "name another folder with --cache DIR", display_path(file));
+    check_cancelled();
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
-  return CacheStore(options_.cache).has(key);
+  return store.has(key);
 }
 
 void HostWorkspace::note_use(const CacheUse& use) const {
@@ -158,8 +172,8 @@ void HostWorkspace::parallel_for(std::int64_t n, std::int64_t grain, const std::
     if (error) std::rethrow_exception(error);
 }
 
-std::unique_ptr<Progress> HostWorkspace::progress(std::string_view stage, std::int64_t total, std::string_view unit) {
-  return make_progress(stage, total, unit, options_.show);
+std::unique_ptr<Progress> HostWorkspace::progress(std::string_view stage, std::int64_t total, std::string_view unit, std::int64_t done) {
+  return make_progress(stage, total, unit, done, options_.show);
 }
 
 void HostWorkspace::check_cancelled() const {
@@ -168,14 +182,15 @@ void HostWorkspace::check_cancelled() const {
 
 std::int64_t HostWorkspace::memory_budget() const { return options_.memory_budget; }
 
-void HostWorkspace::count(std::string_view reason, std::string_view where) {
+void HostWorkspace::count(std::string_view reason, std::string_view where, std::int64_t n) {
+  if (n < 1) return;
   std::lock_guard lock(mutex_);
   const auto at = std::lower_bound(counts_.begin(), counts_.end(), reason, [](const Count& c, std::string_view r) { return c.reason < r; });
   if (at != counts_.end() && at->reason == reason) {
-    ++at->count;
+    at->count += n;
     return;
   }
-  counts_.insert(at, Count{std::string(reason), 1, std::string(where)});
+  counts_.insert(at, Count{std::string(reason), n, std::string(where)});
 }
 
 std::vector<Count> HostWorkspace::counts() const {

@@ -50,12 +50,12 @@ class HostWorkspace final : public Workspace {
   std::optional<std::filesystem::path> find_cache(const CacheKey& key) const override;
   std::filesystem::path model(std::string_view name) const override;
   void parallel_for(std::int64_t n, std::int64_t grain, const std::function<void(std::int64_t, std::int64_t)>& body) override;
-  std::unique_ptr<Progress> progress(std::string_view stage, std::int64_t total, std::string_view unit) override;
+  std::unique_ptr<Progress> progress(std::string_view stage, std::int64_t total, std::string_view unit, std::int64_t done = 0) override;
   void check_cancelled() const override;
   std::int64_t memory_budget() const override;
   std::string device() const override { return options_.device; }
   Rng rng(std::string_view name) const override { return Rng(options_.seed).at(name); }
-  void count(std::string_view reason, std::string_view where) override;
+  void count(std::string_view reason, std::string_view where, std::int64_t n = 1) override;
 
   /// What was counted, sorted by reason.
   std::vector<Count> counts() const;

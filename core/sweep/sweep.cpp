@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cmath>
 #include <map>
+#include <set>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -95,9 +96,11 @@ std::string row_label(const SweepJob& job, const std::string& otherwise) {
 
 // Keys that an override may set without making another experiment of it: where things lie, how fast it goes, what else is measured.
 bool harmless(const std::string& key) {
-  for (const char* prefix : {"run.seed", "run.memory_gib", "dataset.path", "dataset.split_list", "evaluate.", "endpoint.", "answers.store", "answers.ask", "recipe.", "expect.", "sweep."})
-    if (key.starts_with(prefix)) return key != "endpoint.model" && key != "endpoint.temperature" && key != "endpoint.top_p";
-  return false;
+  static const std::set<std::string> kKeys{"run.seed", "run.memory_gib", "dataset.path", "dataset.split_list", "evaluate.metrics", "evaluate.slices",
+                                           "evaluate.rankers", "evaluate.per_group", "evaluate.batch_items", "recipe.title", "recipe.paper", "recipe.paper_gap",
+                                           "answers.store", "answers.ask", "train.checkpoint_minutes"};
+  if (key.starts_with("endpoint.")) return key != "endpoint.model" && key != "endpoint.temperature" && key != "endpoint.top_p";
+  return kKeys.count(key) > 0 || key.starts_with("expect.") || key.starts_with("sweep.");
 }
 
 void read_paper(const Recipe& recipe, const SweepRequest& request, SweepJob& job) {
@@ -111,8 +114,9 @@ void read_paper(const Recipe& recipe, const SweepRequest& request, SweepJob& job
   }
   std::string changed;
   const auto note = [&](std::string key) {
-    if (key.starts_with("+") || key.starts_with("~")) key.erase(0, 1);
-    if (!harmless(key)) changed += (changed.empty() ? "" : ", ") + key;
+    const bool removed = key.starts_with("~");  // a file of the paper's own split, say
+    if (key.starts_with("+") || removed) key.erase(0, 1);
+    if (removed || !harmless(key)) changed += (changed.empty() ? "" : ", ") + key;
   };
   for (const std::string& text : request.recipe.overrides) note(key_of(text));
   for (const auto& [key, value] : job.values) note(key);
@@ -284,11 +288,9 @@ std::string one_line(const fs::path& run) {
 std::map<std::string, fs::path> finished_runs(const fs::path& out, bool demo) {
   std::map<std::string, fs::path> finished;
   const auto look = [&](const fs::path& folder) {
-    try {
-      for (const RunRecord& run : list_runs(folder))
-        if (run.state == "done" && run.demo == demo && !run.results.empty()) finished[run.hash] = run.folder;
-    } catch (const Error& e) {
-      log::warn(std::string("a damaged run is passed over: ") + e.what());
+    for (const RunRecord& run : list_runs(folder)) {
+      if (run.state == "damaged") log::warn("a damaged run is passed over: " + run.message);
+      else if (run.state == "done" && run.demo == demo && !run.results.empty()) finished[run.hash] = run.folder;
     }
   };
   look(out);
@@ -335,6 +337,7 @@ SweepPlan plan_sweep(const SweepRequest& request, const std::vector<CoreTable>& 
         wanted.overrides.push_back(axis.first + "=" + value);
       }
       const Recipe recipe = Recipe::load(wanted, tables, catalog);
+      if (request.check) request.check(recipe);
       job.row = row_label(job, recipe.file().stem().string());
       job.seed = recipe.table<RunOptions>("run").seed;
       job.hash = recipe.hash();
@@ -367,6 +370,14 @@ std::string job_list(const SweepPlan& plan) {
   for (const SweepJob& job : plan.jobs)
     text += job.done.empty() ? fmt::format("{:>4}  {}\n", job.number, job.label()) : fmt::format("{:>4}  {:<{}}  done: {}\n", job.number, job.label(), width, display_path(job.done));
   return text;
+}
+
+std::string jobs_json(const SweepPlan& plan) {
+  Json json{{"name", plan.name}, {"title", plan.title}, {"demo", plan.demo}, {"hash", plan.hash}, {"jobs", Json::array()}};
+  for (const SweepJob& job : plan.jobs)
+    json["jobs"].push_back({{"number", job.number}, {"row", job.row}, {"point", job.point}, {"seed", job.seed}, {"values", job.values}, {"hash", job.hash},
+                            {"done", job.done.string()}, {"paper", job.paper}, {"not_comparable", job.not_comparable}});
+  return json.dump(2) + "\n";
 }
 
 SweepOutcome run_sweep(SweepPlan plan, const SweepRequest& request) {

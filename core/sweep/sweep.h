@@ -26,6 +26,7 @@ struct SweepRequest {
   double limit_minutes = 0;                 ///< a job may take so long; 0 = no limit
   bool fresh = false;                       ///< run everything anew, in a new sweep folder
   std::filesystem::path program;            ///< what runs a job: `program OPTIONS run recipe.toml --resume --out FOLDER RUN_OPTIONS`
+  std::function<void(const Recipe&)> check; ///< throws when the parts of a job do not fit
   std::vector<std::string> options;         ///< before `run`, e.g. {"--plugin-path", "x"}
   std::vector<std::string> run_options;     ///< behind it, e.g. {"--threads", "2"}
   std::vector<std::string> command;         ///< as typed, for sweep.json
@@ -68,6 +69,8 @@ std::map<std::string, std::filesystem::path> finished_runs(const std::filesystem
 
 /// The jobs, one a line: number, label, "done already" where it is.
 std::string job_list(const SweepPlan& plan);
+/// The same as JSON.
+std::string jobs_json(const SweepPlan& plan);
 
 struct SweepOutcome {
   std::filesystem::path folder;

@@ -99,6 +99,11 @@ std::vector<std::string> corpus_problems(const Corpus& corpus) {
   if (corpus.clicks_before.size() != corpus.histories.size()) list.add("clicks_before has " + std::to_string(corpus.clicks_before.size()) + " rows, there are " + std::to_string(corpus.histories.size()) + " histories");
   for (const std::int32_t clicks : corpus.clicks_before)
     if (clicks < 0) list.add("clicks_before has a negative number");
+  if (!corpus.real_clicks.empty() && corpus.real_clicks.size() != corpus.histories.size())
+    list.add("real_clicks has " + std::to_string(corpus.real_clicks.size()) + " rows, there are " + std::to_string(corpus.histories.size()) + " histories");
+  for (std::size_t row = 0; row < std::min(corpus.real_clicks.size(), corpus.histories.size()); ++row)
+    if (corpus.real_clicks[row] < 0 || static_cast<std::size_t>(corpus.real_clicks[row]) > corpus.histories.length(row))
+      list.add("history " + std::to_string(row) + " has " + std::to_string(corpus.histories.length(row)) + " items, real_clicks says " + std::to_string(corpus.real_clicks[row]));
   for (const ItemId item : corpus.histories.values())
     if (item < 0 || static_cast<std::size_t>(item) >= corpus.items.size()) list.add("a history has item " + std::to_string(item) + ", out of range");
   check_impressions(corpus, corpus.train, "train", list);
@@ -193,6 +198,7 @@ void check_augmenter(Bench& bench) {
         corpus.histories.push_back(row.history);
         corpus.history_users.push_back(row.user);
         corpus.clicks_before.push_back(static_cast<std::int32_t>(row.history.size()));
+        corpus.real_clicks.push_back(static_cast<std::int32_t>(row.history.size()));
         part->ids.push_back(std::to_string(part->size() + 1));
         part->users.push_back(row.user);
         part->times.push_back(row.time);
@@ -230,7 +236,13 @@ void check_augmenter(Bench& bench) {
     Corpus out = augmenter->apply(make_corpus(), NoAnswers());
     if (out.items.listed != corpus.items.listed) return "the number of listed items changed";
     if (prompts.empty() && corpora_differ(out, corpus).empty() && out.profiles.empty()) return "it asks nothing and changes nothing";
-    return joined(corpus_problems(out));
+    if (const auto problems = corpus_problems(out); !problems.empty()) return joined(problems);
+    if (out.real_clicks != corpus.real_clicks) return "Corpus::real_clicks changed";
+    for (std::int32_t row = 0; row < static_cast<std::int32_t>(corpus.histories.size()); ++row) {
+      const auto before = corpus.clicks(row), now = out.clicks(row);
+      if (!std::equal(before.begin(), before.end(), now.begin(), now.end())) return "the clicks of history " + std::to_string(row) + " changed; what is added goes behind them";
+    }
+    return "";
   });
 }
 

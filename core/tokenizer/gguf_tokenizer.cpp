@@ -3,6 +3,7 @@
 #include <map>
 
 #include "base/files.h"
+#include "data/utf8.h"
 #include "oncekit/error.h"
 #include "tokenizer/pipeline.h"
 #include "tokenizer/sentencepiece.h"
@@ -31,16 +32,20 @@ class Metadata {
     if (tokens.empty()) list.refuse("is empty", "the file is damaged: fetch it again");
     return tokens;
   }
-  std::vector<PieceKind> kinds(std::size_t n) const {
-    std::vector<PieceKind> kinds(n, PieceKind::kNormal);
+  // Of each token. Those that are matched in texts must be whole characters: half of one would match in the middle of another. Normal tokens
+  // may be bytes.
+  std::vector<PieceKind> kinds(const std::vector<std::string>& tokens) const {
+    std::vector<PieceKind> kinds(tokens.size(), PieceKind::kNormal);
     if (!has("token_type")) return kinds;
     const JsonView list = at("token_type");
-    check_length(list, n);
-    for (std::size_t i = 0; i < n; ++i) {
+    check_length(list, tokens.size());
+    for (std::size_t i = 0; i < tokens.size(); ++i) {
       const std::int64_t kind = list.at(i).integer();
       if (kind < 0 || kind > 6)
         list.at(i).refuse("is " + std::to_string(kind) + " where 1 to 6 is expected", "the file is damaged: fetch it again");
       kinds[i] = kind == 0 ? PieceKind::kNormal : static_cast<PieceKind>(kind);
+      const bool matched = kinds[i] == PieceKind::kUnknown || kinds[i] == PieceKind::kControl || kinds[i] == PieceKind::kUserDefined;
+      if (matched && !is_utf8(tokens[i])) at("tokens").refuse("token " + std::to_string(i) + " is matched in texts, and is not UTF-8", "the file is damaged: fetch it again");
     }
     return kinds;
   }
@@ -116,7 +121,7 @@ std::unique_ptr<Tokenizer> byte_level(const Metadata& data) {
                           "known: " + known + "; or use the Hugging Face folder of this model");
   }
   const std::vector<std::string> names = data.tokens();
-  const std::vector<PieceKind> kinds = data.kinds(names.size());
+  const std::vector<PieceKind> kinds = data.kinds(names);
   TokenTable tokens;
   for (std::size_t i = 0; i < names.size(); ++i) tokens.add(names[i], static_cast<std::int32_t>(i));
 
@@ -139,7 +144,7 @@ std::unique_ptr<Tokenizer> byte_level(const Metadata& data) {
 
 std::unique_ptr<Tokenizer> llama(const Metadata& data) {
   const std::vector<std::string> names = data.tokens();
-  const std::vector<PieceKind> kinds = data.kinds(names.size());
+  const std::vector<PieceKind> kinds = data.kinds(names);
   const JsonView scores = data.at("scores");
   data.check_length(scores, names.size());
   std::vector<SentencePieceEntry> pieces;
@@ -148,18 +153,17 @@ std::unique_ptr<Tokenizer> llama(const Metadata& data) {
     if (!score.is_number()) scores.at(i).refuse("is no number", "the file is damaged: fetch it again");
     pieces.push_back({names[i], score.get<float>(), kinds[i]});
   }
-  // llama.cpp adds the space to the start of a text alone.
-  SentencePieceOptions options;
+  // The space before every section between special tokens: llama.cpp does as transformers' "legacy".
   return make_sentencepiece(
-      write_sentencepiece_model(pieces, data.flag("add_space_prefix", true), data.flag("remove_extra_whitespaces", false)),
-      options, data.file());
+      write_sentencepiece_model(pieces, data.flag("add_space_prefix", true), data.flag("remove_extra_whitespaces", false)), {},
+      data.file());
 }
 
 // llama.cpp marks the starts of words ("▁book"), BERT their continuations ("##book").
 std::unique_ptr<Tokenizer> bert(const Metadata& data) {
   constexpr std::string_view kStart = "▁";
   const std::vector<std::string> names = data.tokens();
-  const std::vector<PieceKind> kinds = data.kinds(names.size());
+  const std::vector<PieceKind> kinds = data.kinds(names);
   TokenTable tokens;
   bool cased = false;
   for (std::size_t i = 0; i < names.size(); ++i) {

@@ -17,23 +17,12 @@ class Pipeline final : public Tokenizer {
     for (AddedToken& token : parts_.added) {
       size_ = std::max<std::int64_t>(size_, token.id + 1);
       added_names_.add(token.content, token.id);
-      if (token.normalized && parts_.normalize) parts_.normalize(token.content, true);
+      if (token.normalized && parts_.normalize) parts_.normalize(token.content);
       (token.normalized ? normalized_ : raw_).add(token);
     }
   }
 
-  std::vector<std::int32_t> encode(std::string_view text) const override { return encode(text, true); }
-  std::vector<std::int32_t> encode_inner(std::string_view text) const override { return encode(text, false); }
-  std::int64_t size() const override { return size_; }
-  std::string digest() const override { return parts_.digest; }
-  std::string kind() const override { return parts_.model->kind(); }
-  std::string token(std::int32_t id) const override {
-    const std::string& known = parts_.model->tokens().token(id);
-    return known.empty() ? added_names_.token(id) : known;
-  }
-
- private:
-  std::vector<std::int32_t> encode(std::string_view text, bool prefix) const {
+  std::vector<std::int32_t> encode(std::string_view text) const override {
     std::string mended;
     if (!is_utf8(text)) text = mended = mend_utf8(text);
     std::vector<std::int32_t> ids;
@@ -42,14 +31,13 @@ class Pipeline final : public Tokenizer {
         text,
         [&](std::size_t begin, std::size_t end) {
           std::string section(text.substr(begin, end - begin));
-          const bool first = begin == 0;
-          if (parts_.normalize) parts_.normalize(section, prefix || !first);
+          if (parts_.normalize) parts_.normalize(section);
           normalized_.split(
               section,
               [&](std::size_t from, std::size_t to) {
                 std::vector<TextPiece> pieces(1);
-                pieces[0] = {section.substr(from, to - from), first && from == 0};
-                if (parts_.pre_tokenize) parts_.pre_tokenize(pieces, prefix);
+                pieces[0] = {section.substr(from, to - from), begin == 0 && from == 0};
+                if (parts_.pre_tokenize) parts_.pre_tokenize(pieces);
                 for (const TextPiece& piece : pieces) parts_.model->encode(piece.text, ids);
               },
               token);
@@ -57,7 +45,16 @@ class Pipeline final : public Tokenizer {
         token);
     return ids;
   }
+  std::int64_t size() const override { return size_; }
+  std::int64_t vocabulary_size() const override { return parts_.model->tokens().size(); }
+  std::string digest() const override { return parts_.digest; }
+  std::string kind() const override { return parts_.model->kind(); }
+  std::string token(std::int32_t id) const override {
+    const std::string& known = parts_.model->tokens().token(id);
+    return known.empty() ? added_names_.token(id) : known;
+  }
 
+ private:
   PipelineParts parts_;
   AddedTokens raw_, normalized_;
   TokenTable added_names_;
@@ -90,7 +87,7 @@ std::unique_ptr<PieceModel> read_model(const JsonView& model) {
   if (type == "BPE") return read_bpe(model);
   if (type == "WordPiece") return read_wordpiece(model);
   model.refuse("a model of the kind '" + type + "' is not known here",
-               "known: BPE, WordPiece; a sentencepiece model can be read from tokenizer.model");
+               "known: BPE, WordPiece; multilingual encoders (XLM-RoBERTa and what was made from it) have Unigram: choose an English model");
 }
 
 std::vector<AddedToken> read_added(const JsonView& root, const TokenTable& tokens) {

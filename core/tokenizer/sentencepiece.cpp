@@ -114,8 +114,13 @@ std::vector<AddedToken> named_pieces(std::string_view model, const std::filesyst
       if (piece.field == kType) kind = static_cast<PieceKind>(piece.number);
     }
     if (piece.damaged) reader.damaged = true;
-    if (kind == PieceKind::kUnknown || kind == PieceKind::kControl || kind == PieceKind::kUserDefined)
+    if (kind == PieceKind::kUnknown || kind == PieceKind::kControl || kind == PieceKind::kUserDefined) {
+      // Half a character would match in the middle of a whole one.
+      if (!is_utf8(name))
+        throw Error(ErrorKind::kData, "sentencepiece piece " + std::to_string(id) + ", which is matched in texts, is not UTF-8",
+                    "the file is damaged: fetch it again", file.string());
       named.push_back({.content = name, .id = id});
+    }
     ++id;
   }
   if (reader.damaged || id == 0) {
@@ -135,13 +140,13 @@ class SentencePiece final : public Tokenizer {
     for (AddedToken& token : named_pieces(model, file)) added_.add(std::move(token));
     load(spaced_, model, file);
     // A message that stands twice is merged, the later value of a field wins: this switches the space off.
-    load(plain_, model + ProtoWriter().content(kNormalizerSpec, ProtoWriter().number(kAddDummyPrefix, 0).bytes()).bytes(),
-         file);
+    if (!every_section_)
+      load(plain_, model + ProtoWriter().content(kNormalizerSpec, ProtoWriter().number(kAddDummyPrefix, 0).bytes()).bytes(),
+           file);
     size_ = spaced_.GetPieceSize();
     std::string all = model + (every_section_ ? "+" : "-");
     for (AddedToken& token : options.added) {
-      all += token.content + '\n' + std::to_string(token.id) + (token.left_strip ? "l" : "") + (token.right_strip ? "r" : "") +
-             (token.single_word ? "w" : "") + '\n';
+      all += as_text(token);
       size_ = std::max<std::int64_t>(size_, token.id + 1);
       names_.emplace_back(token.id, token.content);
       added_.add(std::move(token));
@@ -149,9 +154,26 @@ class SentencePiece final : public Tokenizer {
     digest_ = oncekit::digest(all);
   }
 
-  std::vector<std::int32_t> encode(std::string_view text) const override { return encode(text, true); }
-  std::vector<std::int32_t> encode_inner(std::string_view text) const override { return encode(text, false); }
+  std::vector<std::int32_t> encode(std::string_view text) const override {
+    std::string mended;
+    if (!is_utf8(text)) text = mended = mend_utf8(text);
+    std::vector<std::int32_t> ids;
+    std::vector<int> part;
+    added_.split(
+        text,
+        [&](std::size_t begin, std::size_t end) {
+          const std::string_view section = text.substr(begin, end - begin);
+          const bool spaced = every_section_ || (begin == 0 && !section.starts_with(' ') && !section.starts_with("▁"));
+          const auto status = (spaced ? spaced_ : plain_).Encode(section, &part);
+          if (!status.ok())
+            throw Error(ErrorKind::kRun, std::string("the sentencepiece library cannot encode a text: ") + status.message());
+          ids.insert(ids.end(), part.begin(), part.end());
+        },
+        [&](std::int32_t id) { ids.push_back(id); });
+    return ids;
+  }
   std::int64_t size() const override { return size_; }
+  std::int64_t vocabulary_size() const override { return spaced_.GetPieceSize(); }
   std::string digest() const override { return digest_; }
   std::string kind() const override { return "sentencepiece"; }
   std::string token(std::int32_t id) const override {
@@ -173,27 +195,7 @@ class SentencePiece final : public Tokenizer {
     }
   }
 
-  std::vector<std::int32_t> encode(std::string_view text, bool prefix) const {
-    std::string mended;
-    if (!is_utf8(text)) text = mended = mend_utf8(text);
-    std::vector<std::int32_t> ids;
-    std::vector<int> part;
-    added_.split(
-        text,
-        [&](std::size_t begin, std::size_t end) {
-          const std::string_view section = text.substr(begin, end - begin);
-          const bool spaced = every_section_ ? prefix || begin > 0
-                                             : prefix && begin == 0 && !section.starts_with(' ') && !section.starts_with("▁");
-          const auto status = (spaced ? spaced_ : plain_).Encode(section, &part);
-          if (!status.ok())
-            throw Error(ErrorKind::kRun, std::string("the sentencepiece library cannot encode a text: ") + status.message());
-          ids.insert(ids.end(), part.begin(), part.end());
-        },
-        [&](std::int32_t id) { ids.push_back(id); });
-    return ids;
-  }
-
-  Processor spaced_, plain_;  // with and without the space before a text
+  Processor spaced_, plain_;  // with and without the space before a text; without: loaded unless every section has it
   AddedTokens added_;
   std::vector<std::pair<std::int32_t, std::string>> names_;
   std::int64_t size_ = 0;

@@ -46,7 +46,7 @@ std::vector<AddedToken> read_added(const fs::path& folder, const JsonView& confi
   const JsonView root(content, file);
   if (!content.is_object()) root.refuse("is not a table of tokens and ids", "the file is damaged: fetch it again");
   for (const auto& [name, ignored] : content.items())
-    added.push_back({.content = name, .id = checked(root.at(name), root.at(name).integer())});
+    added.push_back({.content = name, .id = checked(root.at(name), root.at(name).integer()), .normalized = true});
   return added;
 }
 
@@ -81,7 +81,12 @@ std::unique_ptr<Tokenizer> open_vocab_txt(const fs::path& folder) {
     tokens.add(line, id);
   }
   PipelineParts parts = bert_parts(std::move(tokens), normalizer, file);
-  parts.digest = digest(content + normalizer.dump());
+  std::string all = content + normalizer.dump();
+  for (AddedToken& token : read_added(folder, view)) {
+    all += as_text(token);
+    parts.added.push_back(std::move(token));
+  }
+  parts.digest = digest(all);
   return make_pipeline(std::move(parts));
 }
 
@@ -104,6 +109,9 @@ std::unique_ptr<Tokenizer> open_vocab_json(const fs::path& folder) {
   PipelineParts parts;
   TokenTable tokens = read_vocabulary(JsonView(vocab, file));
   parts.added = read_added(folder, view);
+  std::string all = vocab.dump(-1, ' ', false, json::error_handler_t::replace) + content +
+                    config.dump(-1, ' ', false, json::error_handler_t::replace);
+  for (const AddedToken& token : parts.added) all += as_text(token);
   if (!view.has("added_tokens_decoder")) {
     // RoBERTa's vocabulary has GPT-2's one name too, as an ordinary token.
     const bool roberta = tokens.find("<s>") >= 0 && tokens.find("<mask>") >= 0;
@@ -116,8 +124,7 @@ std::unique_ptr<Tokenizer> open_vocab_json(const fs::path& folder) {
   }
   parts.pre_tokenize = make_pre_tokenizer(JsonView(pre_tokenizer, file));
   parts.model = make_bpe(std::move(tokens), merges, {}, merges_file);
-  parts.digest = digest(vocab.dump(-1, ' ', false, json::error_handler_t::replace) + content +
-                        config.dump(-1, ' ', false, json::error_handler_t::replace));
+  parts.digest = digest(all);
   return make_pipeline(std::move(parts));
 }
 

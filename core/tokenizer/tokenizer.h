@@ -17,14 +17,10 @@ class Tokenizer {
  public:
   virtual ~Tokenizer();
   /// Ids of one segment of text (UTF-8; damaged bytes count as U+FFFD). No BOS, EOS, CLS, SEP. A special token's name in the
-  /// text
-  /// ("</s>") is that token, as in Hugging Face's.
+  /// text ("</s>") is that token, as in Hugging Face's.
   virtual std::vector<std::int32_t> encode(std::string_view text) const = 0;
-  /// As encode(), for a segment that goes on in the middle of a sequence: without the space that sentencepiece vocabularies,
-  /// and some others, put before a text. LLaMA's "book:" is "▁book" ":" (3143 29901) by encode(), "book" ":" (2909 29901) by
-  /// this.
-  virtual std::vector<std::int32_t> encode_inner(std::string_view text) const = 0;
-  virtual std::int64_t size() const = 0;   ///< ids are in [0, size())
+  virtual std::int64_t size() const = 0;             ///< ids are in [0, size())
+  virtual std::int64_t vocabulary_size() const = 0;  ///< ids from here on are of tokens that the folder adds to its vocabulary
   virtual std::string digest() const = 0;  ///< of all that decides the ids: goes into cache keys
   virtual std::string kind() const = 0;    ///< "sentencepiece", "wordpiece", "bpe"
   virtual std::string token(

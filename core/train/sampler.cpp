@@ -60,6 +60,9 @@ Sampler::Sampler(const Corpus& corpus, const TrainOptions& options, std::uint64_
     for (std::size_t p = 0; p < train.labels.size(); ++p)
       if (clicked(p)) drawable_[static_cast<std::size_t>(train.candidates.values()[p])] = 1;
   }
+  if (options.short_pool == "random")
+    for (std::size_t item = 0; item < corpus.items.listed; ++item)
+      if (drawable_.empty() || drawable_[item]) fillers_.push_back(static_cast<ItemId>(item));
   if (by_user(options)) collect_user_pools();
 
   const bool softmax = options.loss == "softmax";
@@ -173,13 +176,12 @@ void Sampler::draw(std::int64_t epoch, std::int32_t sample, std::span<ItemId> it
   thread_local std::vector<ItemId> pool_scratch, choose_scratch;
   const auto wanted = items_C.subspan(1);
   std::size_t found = choose(pool(s, pool_scratch), item, wanted, rng, choose_scratch);
-  const std::size_t listed = corpus_.items.listed;
   for (; found < wanted.size(); ++found) {
-    if (options_.short_pool == "mask" || listed < 2) {
+    if (fillers_.size() < 2) {
       wanted[found] = -1;
       continue;
     }
-    do wanted[found] = static_cast<ItemId>(rng.below(listed));
+    do wanted[found] = fillers_[rng.below(fillers_.size())];
     while (wanted[found] == item);
   }
 }

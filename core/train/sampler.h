@@ -69,6 +69,7 @@ class Sampler {
   std::vector<Sample> samples_;
   std::vector<std::uint8_t> permuted_;    ///< labels of the negative control; empty otherwise
   std::vector<std::uint8_t> drawable_;     ///< items that may be negatives; empty: all
+  std::vector<ItemId> fillers_;            ///< what fills short pools; empty: nothing does
   std::vector<std::size_t> pool_offsets_;  ///< of users, when pools are by user
   std::vector<ItemId> pool_items_;
 };

@@ -72,8 +72,7 @@ class Training {
     start();
     Clock clock(state_.stage_s);
     clock_ = &clock;
-    const auto progress = workspace_.progress("train", horizon_.total * horizon_.plan.step_size(), "samples");
-    if (state_.samples > 0) progress->advance(state_.samples);
+    const auto progress = workspace_.progress("train", horizon_.total * horizon_.plan.step_size(), "samples", state_.samples);
     Prefetcher batches(corpus_, model_.content(), sampler_, horizon_.plan, state_.step, horizon_.total);
     try {
       for (;;) {
@@ -127,7 +126,7 @@ class Training {
         throw Error(ErrorKind::kUsage,
                     "the checkpoint was made on another machine, thread count or build, so the resumed run would not equal an uninterrupted one\n  there: " +
                         saved.environment + "\n  here:  " + setup_.environment,
-                    "resume where it was made, or accept the difference: the run is then marked", display_path(checkpoints_.path("last")));
+                    "resume where it was made (--threads N sets the threads), or accept the difference with --accept-environment: the run is then marked", display_path(checkpoints_.path("last")));
       }
       summary_.notes.push_back(fmt::format("resumed at step {} in another environment: {} instead of {}", saved.step, setup_.environment, saved.environment));
     }

@@ -8,7 +8,6 @@
 #include <fmt/format.h>
 
 #include "base/files.h"
-#include "cache/digest.h"
 #include "oncekit/error.h"
 #include "weights/tensor_file.h"
 
@@ -105,9 +104,9 @@ class FolderModel final : public ModelSource {
     const Place& at = place_of(name);
     return files_[at.file]->read(at.name);
   }
-  std::string digest() const override {
+  std::string digest(const ReadProgress& read) const override {
     std::string all = "folder 1";
-    for (const fs::path& file : inputs_) all += "\n" + file.filename().string() + " " + file_digest(file);
+    for (const fs::path& file : inputs_) all += "\n" + file.filename().string() + " " + file_digest(file, read);
     return oncekit::digest(all);
   }
 

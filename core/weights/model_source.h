@@ -10,6 +10,8 @@
 #include <ATen/core/Tensor.h>
 #include <nlohmann/json.hpp>
 
+#include "cache/digest.h"
+
 namespace oncekit {
 
 /// All const methods may be called from any thread.
@@ -18,6 +20,7 @@ class ModelSource {
   struct Info {
     at::ScalarType type;  ///< of what read() gives; quantised tensors are read as float32
     std::vector<std::int64_t> shape;
+    bool mapped = true;   ///< read() gives a view of the file; else what it gives takes memory
   };
 
   virtual ~ModelSource();
@@ -37,8 +40,9 @@ class ModelSource {
   /// computed (dequantised, un-permuted). Pages of a view are given back to the system when the last copy of the tensor dies.
   /// Throws Error(kData) naming file, tensor and byte offset when the data is damaged or cut short.
   virtual at::Tensor read(const std::string& name) const = 0;
-  /// Of config and all weights: goes into cache keys. Files are hashed once and remembered by path, size and time of change.
-  virtual std::string digest() const = 0;
+  /// Of config and all weights: goes into cache keys. Files are hashed once and remembered by path, size and time of change; `read` hears of
+  /// those that are read now, and may throw.
+  virtual std::string digest(const ReadProgress& read = {}) const = 0;
 };
 
 /// `path`: a folder with config.json and model.safetensors, or model.safetensors.index.json and its shards, or

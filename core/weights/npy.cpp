@@ -9,6 +9,7 @@
 #include "oncekit/error.h"
 #include "oncekit/vectors.h"
 #include "weights/mapping.h"
+#include "weights/tensor_file.h"
 
 namespace oncekit {
 namespace {
@@ -129,11 +130,8 @@ at::Tensor read_npy(const std::filesystem::path& path) {
     throw Error(ErrorKind::kData, "holds values of type '" + header.descr.substr(0, 40) + "'; readable are <f2 <f4 <f8 <i2 <i4 <i8 |i1 |u1 |b1",
                 "save it with .astype('<f4')", path.string());
   }
-  const std::size_t element = c10::elementSize(known->type);
-  std::uint64_t size = element;
-  for (const std::int64_t n : header.shape) {
-    if (__builtin_mul_overflow(size, static_cast<std::uint64_t>(n), &size)) header.fail("a shape larger than any file");
-  }
+  std::uint64_t size = 0;
+  if (!tensor_bytes(header.shape, c10::elementSize(known->type), size)) header.fail("a shape larger than any file");
   if (size != bytes.size() - data) {
     throw damaged(fmt::format("should hold {} bytes of data from byte offset {}, but has {}", size, data, bytes.size() - data));
   }

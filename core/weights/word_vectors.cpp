@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstring>
+#include <optional>
 
 #include <ATen/ops/zeros.h>
 #include <fmt/format.h>
@@ -45,9 +46,11 @@ class TextVectors {
     if (rest.starts_with("PK\x03\x04") || rest.starts_with("\x1f\x8b")) {
       throw Error(ErrorKind::kData, "is a compressed archive, expected lines of a word and its numbers", "unpack it first", path_.string());
     }
+    std::int64_t lines = 0;  // without the header
     for (line_ = 1; !rest.empty(); ++line_) {
       const std::string_view line = without_trailing_spaces(take_line(rest));
       if (line_ == 1 && is_header(line)) continue;
+      ++lines;
       const std::int64_t spaces = std::count(line.begin(), line.end(), ' ');
       if (width_ == 0) begin(spaces);
       if (spaces < width_ || line.empty()) {
@@ -63,6 +66,10 @@ class TextVectors {
       ++result_.found;
     }
     if (width_ == 0) throw Error(ErrorKind::kData, "holds no vectors", "name a file of word vectors, e.g. glove.6B.50d.txt", path_.string());
+    if (announced_ && *announced_ != lines) {
+      throw Error(ErrorKind::kData, fmt::format("announces {} words in its first line, but holds {}", *announced_, lines),
+                  "the file is damaged or was cut short: fetch it again", path_.string());
+    }
     return std::move(result_);
   }
 
@@ -73,10 +80,11 @@ class TextVectors {
   bool is_header(std::string_view line) {
     const std::size_t cut = line.find(' ');
     if (cut == std::string_view::npos || !whole_number(line.substr(0, cut)) || !whole_number(line.substr(cut + 1))) return false;
-    std::int64_t width = 0;
-    const std::string_view digits = line.substr(cut + 1);
-    const auto [end, code] = std::from_chars(digits.data(), digits.data() + digits.size(), width);
-    if (code != std::errc() || width < 1) fail("a header line announces vectors of an impossible width");
+    std::int64_t words = 0, width = 0;
+    const char* const end = line.data() + line.size();
+    if (std::from_chars(line.data(), end, words).ec != std::errc() || std::from_chars(line.data() + cut + 1, end, width).ec != std::errc() || width < 1)
+      fail("a header line announces an impossible number of words or width of vectors");
+    announced_ = words;
     begin(width);
     return true;
   }
@@ -104,6 +112,7 @@ class TextVectors {
   const std::filesystem::path& path_;
   const Vocabulary& words_;
   WordVectors result_;
+  std::optional<std::int64_t> announced_;  // words, by word2vec's header
   std::int64_t width_ = 0, line_ = 0;
 };
 

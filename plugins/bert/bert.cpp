@@ -13,6 +13,8 @@
 namespace oncekit::bert {
 namespace {
 
+constexpr std::int64_t kVersion = 1;  // raise it when what is computed here changes (oncekit/language_model.h)
+
 constexpr const char* kToy = R"({"model_type": "bert", "hidden_size": 64, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 128,
   "layer_norm_eps": 1e-12, "max_position_embeddings": 512, "type_vocab_size": 2, "hidden_act": "gelu"})";
 
@@ -20,11 +22,13 @@ constexpr const char* kToy = R"({"model_type": "bert", "hidden_size": 64, "num_h
 
 Bert::Bert(const lm::ModelConfig& config) {
   const std::string family = config.text("model_type", "bert");
-  const bool roberta = family == "roberta" || family == "xlm-roberta";
-  if (family != "bert" && !roberta)
-    throw Error(ErrorKind::kData, "is a model of type '" + family + "'; content_encoder/bert reads bert and roberta",
-                family == "llama" || family == "mistral" || family.starts_with("qwen") ? "set content_encoder.use = \"llama\"" : "choose a model of these families",
-                config.where());
+  const bool roberta = family == "roberta";
+  if (family != "bert" && !roberta) {
+    std::string hint = "choose a model of these families";
+    if (family == "llama" || family == "mistral" || family.starts_with("qwen")) hint = "set content_encoder.use = \"llama\"";
+    if (family.starts_with("xlm-roberta")) hint = "tokenizers of multilingual models (Unigram) are not read: choose an English model, e.g. BAAI/bge-base-en-v1.5";
+    throw Error(ErrorKind::kData, "is a model of type '" + family + "'; content_encoder/bert reads bert and roberta", hint, config.where());
+  }
   if (config.text("position_embedding_type", "absolute") != "absolute")
     throw Error(ErrorKind::kData, "has relative positions (position_embedding_type)", "choose a model with absolute positions", config.where());
   activation_ = config.text("hidden_act", "gelu");
@@ -40,6 +44,8 @@ Bert::Bert(const lm::ModelConfig& config) {
   first_position_ = roberta ? config.integer("pad_token_id", 1) + 1 : 0;
   shape_.positions = config.integer("max_position_embeddings", 512) - first_position_;
   shape_.causal = false;
+  if (first_position_ < 0 || shape_.positions < 1)
+    throw Error(ErrorKind::kData, "has impossible positions (pad_token_id, max_position_embeddings)", "take the model's original config", config.where());
   hidden_ = config.integer("intermediate_size");
   types_ = config.integer("type_vocab_size", roberta ? 1 : 2);
   eps_ = config.real("layer_norm_eps", 1e-12);
@@ -92,6 +98,7 @@ at::Tensor Bert::layer(lm::LayerContext& context, const at::Tensor& x_ND) const 
 }
 
 BertEncoder::BertEncoder(const Options& options, const Dims& dims)
-    : lm::LanguageModelEncoder(options.model, dims, [](const lm::ModelConfig& config) { return std::make_unique<Bert>(config); }, {kToy, "wordpiece"}) {}
+    : lm::LanguageModelEncoder(options.model, dims, {"bert", kVersion}, [](const lm::ModelConfig& config) { return std::make_unique<Bert>(config); },
+                               {kToy, "wordpiece"}) {}
 
 }  // namespace oncekit::bert

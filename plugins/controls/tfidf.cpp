@@ -7,7 +7,7 @@
 namespace oncekit::controls {
 
 TitleIndex::TitleIndex(const Corpus& corpus) {
-  const std::size_t items = corpus.items.size(), listed = corpus.items.listed;
+  const std::size_t items = corpus.items.size();
   const StringColumn& titles = corpus.items.attribute("title");
   items_.resize(items);
   for (std::size_t i = 0; i < items; ++i) {
@@ -16,10 +16,10 @@ TitleIndex::TitleIndex(const Corpus& corpus) {
     items_[i].assign(counts.begin(), counts.end());
   }
   std::vector<std::uint8_t> in_training(items, 0);
-  const auto mark = [&](ItemId item) { in_training[static_cast<std::size_t>(item)] |= static_cast<std::size_t>(item) < listed; };
+  const auto mark = [&](ItemId item) { in_training[static_cast<std::size_t>(item)] = 1; };
   for (const ItemId item : corpus.train.candidates.values()) mark(item);
-  for (const std::int32_t row : corpus.train.histories)
-    for (const ItemId item : corpus.histories[static_cast<std::size_t>(row)]) mark(item);
+  for (const std::int32_t history : corpus.train.histories)
+    for (const ItemId item : corpus.clicks(history)) mark(item);
 
   std::vector<double> holders(words_.size(), 0);
   for (std::size_t i = 0; i < items; ++i) {

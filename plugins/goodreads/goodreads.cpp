@@ -142,13 +142,7 @@ Description Goodreads::describe() const {
 
 Corpus Goodreads::load(Workspace& workspace) {
   fs::path root = options_.path;
-  if (options_.toy) {
-    CacheKey key("toy", kToyVersion);
-    key.add("layout", "goodreads").add("seed", options_.seed);
-    root = toy_folder_ = workspace.cache(key, [&](const fs::path& folder) {
-      write_toy(make_toy({}, Rng(static_cast<std::uint64_t>(options_.seed)).at("toy")), folder);
-    });
-  }
+  if (options_.toy) root = toy_folder_ = cached_toy(*this, "goodreads", kToyVersion, options_.seed, workspace);
   const Files files = Files::find(root, options_.toy ? "" : options_.genre);
   files.require(options_, root);
 
@@ -165,9 +159,7 @@ Corpus Goodreads::load(Workspace& workspace) {
   Corpus corpus = make_corpus(all, std::move(catalogue), options_, workspace, tally);
 
   corpus.counts = tally.take();
-  for (const Count& count : corpus.counts) {
-    for (std::int64_t i = 0; i < count.count; ++i) workspace.count(count.reason, count.first);
-  }
+  for (const Count& count : corpus.counts) workspace.count(count.reason, count.first, count.count);
   corpus.facts = toy_facts(corpus, root);
   std::int64_t high = 0;
   for (std::size_t r = 0; r < all.readers.size(); ++r) high += all.readers.positives[r];

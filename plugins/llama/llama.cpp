@@ -11,6 +11,9 @@
 namespace oncekit::llama {
 namespace {
 
+constexpr std::int64_t kVersion = 1;  // raise it when what is computed here changes (oncekit/language_model.h)
+constexpr std::int64_t kWidestHead = 1 << 16;
+
 constexpr const char* kToy = R"({"model_type": "llama", "hidden_size": 64, "num_hidden_layers": 4, "num_attention_heads": 4, "num_key_value_heads": 2,
   "intermediate_size": 128, "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "max_position_embeddings": 2048, "hidden_act": "silu"})";
 
@@ -38,7 +41,8 @@ Llama::Llama(const lm::ModelConfig& config, bool causal) {
   shape_.positions = config.integer("max_position_embeddings", 2048);
   if (config.boolean("use_sliding_window", true)) shape_.positions = std::min(shape_.positions, config.integer("sliding_window", shape_.positions));
   shape_.causal = causal;
-  if (shape_.layers < 1 || shape_.heads < 1 || shape_.kv_heads < 1 || shape_.heads % shape_.kv_heads != 0 || shape_.head_width < 2 || shape_.head_width % 2 != 0)
+  if (shape_.layers < 1 || shape_.heads < 1 || shape_.kv_heads < 1 || shape_.heads % shape_.kv_heads != 0 || shape_.head_width < 2 ||
+      shape_.head_width % 2 != 0 || shape_.head_width > kWidestHead)
     throw Error(ErrorKind::kData, "has impossible sizes of layers and heads", "take the model's original config", config.where());
   const Rotary turn = rotary(config, shape_.head_width);
   shape_.rotary_frequencies = turn.frequencies;
@@ -94,7 +98,7 @@ at::Tensor Llama::layer(lm::LayerContext& context, const at::Tensor& x_ND) const
 }
 
 LlamaEncoder::LlamaEncoder(const Options& options, const Dims& dims)
-    : lm::LanguageModelEncoder(options.model, dims,
+    : lm::LanguageModelEncoder(options.model, dims, {"llama", kVersion},
                                [causal = options.attention == "causal"](const lm::ModelConfig& config) { return std::make_unique<Llama>(config, causal); },
                                {kToy, "sentencepiece"}) {}
 

@@ -147,13 +147,7 @@ Description Mind::describe() const {
 
 Corpus Mind::load(Workspace& workspace) {
   fs::path root = options_.path;
-  if (options_.toy) {
-    CacheKey key("toy", kToyVersion);
-    key.add("layout", "mind").add("seed", options_.seed);
-    root = toy_folder_ = workspace.cache(key, [&](const fs::path& folder) {
-      write_toy(make_toy({}, Rng(static_cast<std::uint64_t>(options_.seed)).at("toy")), folder);
-    });
-  }
+  if (options_.toy) root = toy_folder_ = cached_toy(*this, "mind", kToyVersion, options_.seed, workspace);
   const Folders folders = Folders::find(root);
   const bool pooled = options_.split == "user" || options_.split == "time" || options_.split == "cold_item";
   if (!folders.dev && !pooled)

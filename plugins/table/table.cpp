@@ -145,18 +145,13 @@ Description Table::describe() const {
     if (name == std::string("items.tsv") && options_.attributes.empty()) description.item_attributes = attributes_of(TextTable(*file));
     if (name == std::string("users.tsv")) description.user_attributes = attributes_of(TextTable(*file));
   }
+  description.known = options_.toy || !description.files.empty();
   return description;
 }
 
 Corpus Table::load(Workspace& workspace) {
   fs::path root = options_.path;
-  if (options_.toy) {
-    CacheKey key("toy", kToyVersion);
-    key.add("layout", "table").add("seed", options_.seed);
-    root = toy_folder_ = workspace.cache(key, [&](const fs::path& folder) {
-      write_toy(make_toy({}, Rng(static_cast<std::uint64_t>(options_.seed)).at("toy")), folder);
-    });
-  }
+  if (options_.toy) root = toy_folder_ = cached_toy(*this, "table", kToyVersion, options_.seed, workspace);
   const TextTable items(root / "items.tsv");
   const std::vector<std::string> header = attributes_of(items);
   CorpusRules rules;

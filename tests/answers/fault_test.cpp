@@ -182,7 +182,7 @@ TEST_CASE("a claim of a process that was killed is free for one that lives on, w
   });
   wait_for(temp.path / "ready");
   CHECK(claim_of(store, 1) == Claim::kElsewhere);
-  CHECK(claim_of(store, 3, 0.5, 1) == Claim::kNoBudget);
+  CHECK(claim_of(store, 3, 0.5, 1) == Claim::kNoRoomYet);
   ::kill(child, SIGKILL);
   status_of(child);
   // The budget has room again for what had not been sent.

@@ -99,12 +99,21 @@ TEST_CASE("attempts of a draw come in order, draws are apart, and a second answe
   REQUIRE(store.possibly_billed().size() == 1);
   CHECK(store.possibly_billed()[0].why == "answered twice");
   CHECK(store.totals().possibly_billed == Approx(other.cost));
-  // A giving up may be followed by an answer.
+  // A giving up is no answer: its place is free, for a later giving up too.
   StoredAnswer gave_up = answer_of(3, 0);
   gave_up.state = State::kGaveUp;
+  gave_up.reason = "timed out";
   store.put(gave_up);
-  store.put(answer_of(3));
+  CHECK(claim_of(store, 3) == Claim::kTaken);
+  CHECK(store.verify().empty());
+  gave_up.reason = "cannot connect";
+  ++gave_up.at;
+  store.put(gave_up);
+  REQUIRE(store.attempts(request_of(3), 0).size() == 1);
+  CHECK(store.attempts(request_of(3), 0)[0].reason == "cannot connect");
+  answer_through(store, 3);
   CHECK(store.attempts(request_of(3), 0)[0].state == State::kAccepted);
+  CHECK(claim_of(store, 3) == Claim::kAnswered);
   CHECK(store.verify().empty());
 }
 
@@ -113,7 +122,7 @@ TEST_CASE("a claim: ours, elsewhere, answered, and free again", "[unit]") {
   AnswerStore one = AnswerStore::open(temp.path / "a.db");
   AnswerStore two = AnswerStore::open(temp.path / "a.db");  // as another thread or process would
   CHECK(claim_of(one, 1) == Claim::kTaken);
-  CHECK(claim_of(one, 1) == Claim::kTaken);
+  CHECK(claim_of(one, 1) == Claim::kElsewhere);  // the same question once more, while the first is being asked
   CHECK(claim_of(two, 1) == Claim::kElsewhere);
   CHECK(one.totals().set_aside == Approx(0.001));
   one.release(request_of(1), 0, 0);
@@ -180,7 +189,7 @@ TEST_CASE("the budget is kept to the last fraction: answers, what is set aside, 
       for (int i = 0; i < n + 3; ++i) {
         const Claim claim = claim_of(store, i, price, budget);
         if (claim != Claim::kTaken) {
-          CHECK(claim == Claim::kNoBudget);
+          CHECK((claim == Claim::kNoBudget || claim == Claim::kNoRoomYet));
           continue;
         }
         ++taken;
@@ -197,10 +206,14 @@ TEST_CASE("the budget is kept to the last fraction: answers, what is set aside, 
   const TempFolder temp;
   AnswerStore store = AnswerStore::open(temp.path / "a.db");
   CHECK(claim_of(store, 1, 1, 1) == Claim::kTaken);
-  CHECK(claim_of(store, 2, 0.5, 1) == Claim::kNoBudget);
+  CHECK(claim_of(store, 2, 0.5, 1) == Claim::kNoRoomYet);
   store.put(answer_of(1, 0.5));
   CHECK(claim_of(store, 2, 0.5, 1) == Claim::kTaken);
   CHECK(claim_of(store, 3, 2, 1) == Claim::kNoBudget);
+  CHECK(claim_of(store, 4, 0.5, 1) == Claim::kNoRoomYet);
+  store.sending(request_of(2), 0, 0);
+  store.possibly_billed(request_of(2), 0, 0, "timed out");
+  CHECK(claim_of(store, 4, 0.5, 1) == Claim::kNoBudget);  // what may have been billed does not come back
 }
 
 TEST_CASE("totals count every state, and filters choose", "[unit]") {
@@ -282,6 +295,25 @@ TEST_CASE("lines of JSON carry a store into another, and nothing twice", "[unit]
   CHECK(base64 == 1);
 }
 
+TEST_CASE("an import of lines takes the place of a giving up", "[unit]") {
+  const TempFolder temp;
+  const fs::path lines = temp.path / "answers.jsonl", empty = temp.path / "gave_up.jsonl";
+  AnswerStore one = AnswerStore::open(temp.path / "one.db"), two = AnswerStore::open(temp.path / "two.db");
+  one.put(answer_of(1));
+  one.export_lines(lines);
+  StoredAnswer gave_up = answer_of(1, 0);
+  gave_up.state = State::kGaveUp;
+  two.put(gave_up);
+  two.export_lines(empty);
+  CHECK(two.import_lines(empty) == 0);
+  CHECK(two.import_lines(lines) == 1);
+  CHECK(same(two.attempts(request_of(1), 0).at(0), answer_of(1)));
+  CHECK(two.import_lines(empty) == 0);
+  CHECK(two.import_lines(lines) == 0);
+  CHECK(two.totals().answers == 1);
+  CHECK(two.verify().empty());
+}
+
 TEST_CASE("an import of lines is all or nothing, and says what is wrong", "[errors]") {
   const TempFolder temp;
   AnswerStore store = AnswerStore::open(temp.path / "a.db");
@@ -319,6 +351,18 @@ TEST_CASE("an import of lines is all or nothing, and says what is wrong", "[erro
     CHECK(std::string(error.what()).find("answers.jsonl:2") != std::string::npos);
     CHECK(other.totals().answers == 0);
   }
+  // A long file with one bad line at its end.
+  std::string many;
+  for (int n = 0; n < 1200; ++n) {
+    auto line = json;
+    line["request"] = request_of(n);
+    many += line.dump() + "\n";
+  }
+  write_file(lines, many + "nonsense\n");
+  CHECK(error_of([&] { other.import_lines(lines); }).kind() == ErrorKind::kData);
+  CHECK(other.totals().answers == 0);
+  write_file(lines, many);
+  CHECK(AnswerStore::open(temp.path / "c.db").import_lines(lines) == 1200);
   write_file(lines, "\n" + good + "\r\n\n");
   CHECK(other.import_lines(lines) == 1);
   CHECK(error_of([&] { other.import_lines(temp.path / "none"); }).kind() == ErrorKind::kData);

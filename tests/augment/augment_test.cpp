@@ -1,146 +1,40 @@
 // Asking, keeping, asking again: a small augmenter against the mock server over real HTTP.
-#include <catch2/catch.hpp>
-
-#include "answers/store.h"
-#include "augment/augment.h"
-#include "mock_llm/server.h"
-#include "oncekit/augmenter.h"
-#include "oncekit/error.h"
-#include "oncekit/prompt.h"
-#include "run/workspace.h"
-#include "support/temp_folder.h"
+#include "augment/repeater.h"
+#include "base/files.h"
 
 using namespace oncekit;
+using namespace oncekit::test;
 
 namespace {
 
-constexpr int kItems = 40;
-
-// Asks to repeat each title; accepts an answer that holds it.
-class Repeater final : public Augmenter {
+// Puts an item before the clicks, which no augmenter may do.
+class Prepender final : public Augmenter {
  public:
-  struct Options {
-    std::int64_t draws = 1;
-    bool about_users = false, picky = false;  // picky: rejects every answer
-    void describe(Fields& f) {
-      f.integer("draws", draws);
-      f.boolean("about_users", about_users);
-      f.boolean("picky", picky);
-    }
-  };
-  explicit Repeater(const Options& options) : options_(options) {}
-
-  void prompts(const Corpus& corpus, const Sink& sink) const override {
-    const StringColumn& titles = corpus.items.attribute("title");
-    const auto send = [&](std::string_view key, std::string text, std::vector<ItemId> seen) {
-      Prompt prompt;
-      prompt.key = key;
-      prompt.system = "Repeat the title.";
-      prompt.user = std::move(text);
-      prompt.draws = static_cast<int>(options_.draws);
-      prompt.max_tokens = 32;
-      prompt.seen = std::move(seen);
-      sink(std::move(prompt));
-    };
-    if (!options_.about_users) {
-      for (std::size_t i = 0; i < corpus.items.listed; ++i) send(corpus.items.ids[i], "title: " + std::string(titles[i]), {});
-      return;
-    }
+  void prompts(const Corpus&, const Sink&) const override {}
+  Parsed parse(const Prompt&, std::string_view) const override { return {}; }
+  Corpus apply(Corpus&& corpus, const Answers&) const override {
+    Ragged<ItemId> histories;
     for (std::size_t row = 0; row < corpus.histories.size(); ++row) {
-      std::string text = "title:";
-      for (const ItemId item : corpus.histories[row]) text += " " + std::string(titles[static_cast<std::size_t>(item)]);
-      const auto clicks = corpus.histories[row];
-      send(corpus.users.ids[static_cast<std::size_t>(corpus.history_users[row])], text, {clicks.begin(), clicks.end()});
+      std::vector<ItemId> items{kItems - 1};
+      items.insert(items.end(), corpus.histories[row].begin(), corpus.histories[row].end());
+      histories.push_back(items);
     }
-  }
-  Parsed parse(const Prompt&, std::string_view answer) const override {
-    Parsed parsed;
-    const Unwrapped text = unwrap(answer);
-    parsed.accepted = text.text.starts_with("title:") && !options_.picky;
-    parsed.repaired = parsed.accepted && text.repaired;
-    if (parsed.accepted) parsed.fields["title"] = {text.text};
-    else parsed.reject_reason = "no title";
-    return parsed;
-  }
-  Corpus apply(Corpus&& corpus, const Answers& answers) const override {
-    StringColumn column;
-    for (std::size_t i = 0; i < corpus.items.size(); ++i) {
-      std::string all;
-      for (const Parsed& parsed : answers.about_item(static_cast<ItemId>(i))) all += parsed.fields.at("title")[0] + ";";
-      column.push_back(all);
-    }
-    corpus.items.attributes["repeated"] = std::move(column);
-    ListAttribute profile;
-    for (std::size_t row = 0; row < corpus.histories.size(); ++row) {
-      std::vector<std::int32_t> values;
-      for (const Parsed& parsed : answers.about_history(static_cast<std::int32_t>(row))) {
-        values.push_back(static_cast<std::int32_t>(profile.vocabulary.size()));
-        profile.vocabulary.push_back(parsed.fields.at("title")[0]);
-      }
-      profile.values.push_back(values);
-    }
-    corpus.profiles["said"] = std::move(profile);
+    corpus.histories = std::move(histories);
     return std::move(corpus);
   }
-
- private:
-  Options options_;
 };
 
-Corpus small_corpus() {
-  Corpus corpus;
-  corpus.name = "small";
-  for (int i = 0; i < kItems; ++i) {
-    corpus.items.ids.push_back("i" + std::to_string(i));
-    corpus.items.attributes["title"].push_back("story " + std::to_string(i));
-  }
-  corpus.items.listed = kItems;
-  for (int u = 0; u < 4; ++u) {
-    corpus.users.ids.push_back("u" + std::to_string(u));
-    corpus.histories.push_back(std::vector<ItemId>{static_cast<ItemId>(u), static_cast<ItemId>(u + 1)});
-    corpus.clicks_before.push_back(2);
-    for (Impressions* part : {&corpus.train, &corpus.test}) {
-      part->ids.push_back(std::to_string(u));
-      part->users.push_back(u);
-      part->histories.push_back(u);
-      part->times.push_back(-1);
-      part->candidates.push_back(std::vector<ItemId>{static_cast<ItemId>(20 + u), 30});
-      part->labels.insert(part->labels.end(), {1, 0});
-    }
-  }
-  return corpus;
+// An answer out of a log, whose prompt nobody has kept.
+void put_import(const World& w, const std::string& key) {
+  StoredAnswer answer;
+  answer.request = digest128(key);
+  answer.task = "repeat";
+  answer.key = key;
+  answer.model = "old";
+  answer.raw = "title: of " + key;
+  answer.source = "import: log";
+  w.store().put(answer);
 }
-
-struct World {
-  test::TempFolder folder;
-  TypedOptions<Repeater::Options> options;
-  ComponentSpec spec;
-  AugmentSetup setup;
-
-  World() {
-    spec.kind = "augmenter";
-    spec.name = spec.plugin = "repeater";
-    spec.make_augmenter = [](const OptionSet& o) -> std::unique_ptr<Augmenter> {
-      return std::make_unique<Repeater>(static_cast<const TypedOptions<Repeater::Options>&>(o).value);
-    };
-    setup.steps.push_back({"repeat", &spec, &options});
-    setup.store = folder.path / "answers.db";
-    setup.endpoint.key.clear();
-    setup.endpoint.first_wait_s = 0.01;
-    setup.endpoint.timeout_s = 1;
-    setup.mock_answers = "echo";
-  }
-  Augmented run() {
-    WorkspaceOptions options_of_workspace;
-    options_of_workspace.cache = folder.path / "cache";
-    HostWorkspace workspace(options_of_workspace);
-    return augment(small_corpus(), setup, workspace);
-  }
-  Augmented run(const MockServer& server) {
-    setup.endpoint.url = server.url();
-    return run();
-  }
-};
 
 }  // namespace
 
@@ -161,7 +55,7 @@ TEST_CASE("what reached the store is never asked again", "[unit][augment]") {
   CHECK(again.figures[0].missing == 0);
   CHECK(again.figures[0].covered == 2 * kItems);
   CHECK(corpus_digest(again.corpus) == corpus_digest(first.corpus));
-  w.setup.endpoint.model = "another";  // another model, other questions
+  w.setup.endpoint.model = "mock-2";  // another model, other questions
   w.run(server);
   CHECK(server.requests() == 4 * kItems);
   AnswerStore store = AnswerStore::open(w.setup.store);
@@ -229,7 +123,7 @@ TEST_CASE("nothing is asked without leave", "[unit][augment]") {
     CHECK(out.figures[0].missing == kItems);
     CHECK(out.figures[0].completion_tokens == 32 * kItems);
     CHECK(out.figures[0].cost > 0);
-    CHECK(augment_text(out.figures, w.setup).find("40 of gpt-3.5-turbo at 127.0.0.1") != std::string::npos);
+    CHECK(augment_text(out.figures, w.setup).find("40 of mock at 127.0.0.1") != std::string::npos);
   }
   SECTION("ask = false") {
     w.setup.answers.ask = false;
@@ -244,6 +138,19 @@ TEST_CASE("nothing is asked without leave", "[unit][augment]") {
     CHECK_THROWS_WITH(w.run(), Catch::Contains("127.llm.invalid") && Catch::Contains("sets no budget"));
   }
   CHECK(server.requests() == 0);
+}
+
+TEST_CASE("an augmenter that changes clicks is stopped", "[unit][augment][errors]") {
+  World w;
+  w.spec.make_augmenter = [](const OptionSet&) -> std::unique_ptr<Augmenter> { return std::make_unique<Prepender>(); };
+  try {
+    w.run();
+    FAIL("no error");
+  } catch (const Error& e) {
+    CHECK(e.kind() == ErrorKind::kPlugin);
+    CHECK(e.where() == "augmenter/repeater");
+    CHECK(e.message() == "apply() changed what users clicked");
+  }
 }
 
 TEST_CASE("a limit asks for so many, and the next run goes on from there", "[unit][augment]") {
@@ -270,40 +177,183 @@ TEST_CASE("imported answers are used as far as what they saw is known", "[unit][
   World w;
   w.options.value.about_users = true;
   w.setup.answers.imports = "only";
-  {
-    AnswerStore store = AnswerStore::open(w.setup.store);
-    for (int u = 0; u < 4; ++u) {
-      StoredAnswer answer;
-      answer.request = std::string(31, '0') + std::to_string(u);
-      answer.task = "repeat";
-      answer.key = "u" + std::to_string(u);
-      answer.model = "old";
-      answer.raw = "title: of user " + std::to_string(u);
-      answer.source = "import: log";
-      store.put(answer);
-    }
-  }
+  for (int u = 0; u < 4; ++u) put_import(w, "u" + std::to_string(u));
   const auto values = [](const Augmented& out) { return out.corpus.profiles.at("said").values.values().size(); };
+  CHECK_THROWS_WITH(w.run(), Catch::Contains("0 of 4 answers are there (0.0%)") && Catch::Contains("for 4 more there are imported answers, which the leak guard withholds") &&
+                                 Catch::Contains("answers.imports_saw"));
+  w.setup.answers.min_coverage = 0;
   const Augmented unknown = w.run();
-  CHECK(unknown.figures[0].imported == 4);
+  CHECK(unknown.figures[0].covered == 0);
+  CHECK(unknown.figures[0].imported == 0);
+  CHECK(unknown.figures[0].imports_withheld == 4);
   CHECK(unknown.figures[0].guard.withheld == 4);
   CHECK(unknown.figures[0].guard.unknown == 4);
   CHECK(values(unknown) == 0);
   CHECK_FALSE(unknown.leaky());
   w.setup.answers.imports_saw = "history";
+  w.setup.answers.min_coverage = 1;
   const Augmented history = w.run();
+  CHECK(history.figures[0].imported == 4);
+  CHECK(history.figures[0].imports_withheld == 0);
   CHECK(history.figures[0].guard.withheld == 0);
   CHECK(values(history) == 4);
   CHECK(history.figures[0].leaks.at("test").seen_positive == 0);
   w.setup.answers.imports_saw = "everything";
+  w.setup.answers.min_coverage = 0;
   const Augmented everything = w.run();
+  CHECK(everything.figures[0].coverage() == 0);
   CHECK(everything.figures[0].guard.withheld == 4);
   CHECK(everything.figures[0].leaks.at("test").seen_positive == 4);
   CHECK(everything.figures[0].leaks.at("test").used == 0);
   CHECK(values(everything) == 0);
   w.setup.answers.allow_leak = true;
+  w.setup.answers.min_coverage = 1;
   const Augmented leaky = w.run();
   CHECK(leaky.leaky());
   CHECK(leaky.figures[0].leaks.at("test").used == 4);
   CHECK(values(leaky) == 4);
+}
+
+TEST_CASE("what the leak guard withholds of imported answers is asked", "[unit][augment]") {
+  World w;
+  w.options.value.about_users = true;
+  for (int u = 0; u < 2; ++u) put_import(w, "u" + std::to_string(u));
+  MockServer server({.answers = "echo"});
+  w.setup.answers.min_coverage = 1;
+  w.setup.answers.imports_saw = "history";
+  CHECK(w.run(server).figures[0].imported == 2);
+  CHECK(server.requests() == 2);
+  w.setup.answers.imports_saw = "unknown";
+  const Augmented out = w.run(server);
+  CHECK(server.requests() == 4);
+  CHECK(out.figures[0].imported == 0);
+  CHECK(out.figures[0].imports_withheld == 2);
+  CHECK(out.figures[0].covered == 4);
+  CHECK(out.figures[0].guard.given == 4);
+  CHECK(out.figures[0].guard.withheld == 0);
+}
+
+TEST_CASE("an import stands in for the prompts whose own history holds what it saw", "[unit][augment]") {
+  World w;
+  w.options.value.about_users = true;
+  w.setup.answers.imports = "only";
+  w.setup.answers.imports_saw = "history";
+  w.setup.answers.min_coverage = 0;
+  for (int u = 0; u < 4; ++u) {
+    put_import(w, "u" + std::to_string(u));
+    w.corpus.histories.push_back(std::vector<ItemId>{static_cast<ItemId>(u), static_cast<ItemId>(u + 1), static_cast<ItemId>(u + 2)});
+    w.corpus.clicks_before.push_back(3);
+  }
+  Impressions& later = w.corpus.test;
+  for (std::int32_t& history : later.histories) history += 4;
+  const AugmentFigures growing = w.run().figures[0];  // the first history is the shorter one: all hold it
+  CHECK(growing.wanted == 8);
+  CHECK(growing.imported == 8);
+  CHECK(growing.guard.given == 8);
+  std::swap(w.corpus.train.histories, later.histories);
+  const AugmentFigures shrinking = w.run().figures[0];
+  CHECK(shrinking.imported == 4);
+  CHECK(shrinking.imports_withheld == 4);
+  CHECK(shrinking.guard.given == 4);
+}
+
+TEST_CASE("imported answers about items need no guard", "[unit][augment]") {
+  World w;
+  put_import(w, "i0");
+  MockServer server({.answers = "echo"});
+  const AugmentFigures figures = w.run(server).figures[0];
+  CHECK(figures.imported == 1);
+  CHECK(figures.imports_withheld == 0);
+  CHECK(figures.covered == kItems);
+  CHECK(server.requests() == kItems - 1);
+}
+
+TEST_CASE("whoever asks nothing does not write to the store", "[unit][augment]") {
+  World w;
+  MockServer server({.answers = "echo"});
+  w.setup.endpoint.url = server.url();
+  w.setup.answers.min_coverage = 0;
+  const auto look = [&](bool dry_run, bool ask, const std::string& imports) {
+    w.setup.dry_run = dry_run;
+    w.setup.answers.ask = ask;
+    w.setup.answers.imports = imports;
+    return w.run().figures[0].covered;
+  };
+  for (const auto& [dry_run, ask, imports] : std::vector<std::tuple<bool, bool, std::string>>{{true, true, "use"}, {false, false, "use"}, {false, true, "only"}}) {
+    INFO(dry_run << ask << imports);
+    std::filesystem::remove(w.setup.store);
+    CHECK(look(dry_run, ask, imports) == 0);
+    CHECK_FALSE(std::filesystem::exists(w.setup.store));
+    CHECK(look(false, true, "use") == kItems);
+    const auto before = std::filesystem::file_time_type::clock::now() - std::chrono::hours(1);
+    std::filesystem::last_write_time(w.setup.store, before);
+    const auto written = std::filesystem::last_write_time(w.setup.store);
+    CHECK(look(dry_run, ask, imports) == (imports == "only" ? 0 : kItems));
+    CHECK(std::filesystem::last_write_time(w.setup.store) == written);
+  }
+}
+
+TEST_CASE("the mock answers in no other model's name", "[unit][augment][errors]") {
+  const auto refused = [](World& w) {
+    try {
+      w.run();
+      FAIL("accepted");
+    } catch (const Error& e) {
+      CHECK(e.kind() == ErrorKind::kUsage);
+      CHECK_THAT(e.message(), Catch::Contains("'gpt-3.5-turbo'") && Catch::Contains("oncekit's mock"));
+      CHECK_THAT(e.hint(), Catch::Contains("endpoint.model = \"mock\""));
+    }
+  };
+  World w;
+  w.setup.endpoint.model = "gpt-3.5-turbo";
+  SECTION("the bundled one") {
+    w.setup.endpoint.url = "mock";
+    refused(w);
+    CHECK_FALSE(std::filesystem::exists(w.setup.store));
+    w.setup.dry_run = true;
+    refused(w);
+    w.setup.dry_run = false;
+    w.setup.answers.ask = false;
+    w.setup.answers.min_coverage = 0;
+    CHECK(w.run().figures[0].covered == 0);  // nobody is asked
+    w.setup.answers.ask = true;
+    w.setup.endpoint.model = "mock";
+    CHECK(w.run().figures[0].covered == kItems);
+  }
+  SECTION("one that is served") {
+    MockServer server({.answers = "echo"});
+    w.setup.endpoint.url = server.url();
+    refused(w);
+    const AnswerStore store = w.store();
+    CHECK(store.totals().answers == 0);
+    CHECK(store.totals().set_aside == 0);
+    CHECK(store.possibly_billed().empty());
+  }
+}
+
+TEST_CASE("what an augmenter will ask behind one that lacks answers is not known: all counts as missing", "[unit][augment]") {
+  World w;
+  MockServer server({.answers = "echo"});
+  w.run(server);
+  TypedOptions<Repeater::Options> two;
+  two.value.draws = 2;  // the second draws are missing
+  w.setup.steps.insert(w.setup.steps.begin(), {"first", &w.spec, &two});
+  w.setup.dry_run = true;
+  const Augmented out = w.run();
+  CHECK(out.figures[0].missing == kItems);
+  CHECK_FALSE(out.figures[0].provisional);
+  CHECK(out.figures[1].missing == kItems);
+  CHECK(out.figures[1].provisional);
+  CHECK(out.figures[1].cost == Approx(out.figures[0].cost));
+  const std::string text = augment_text(out.figures, w.setup);
+  CHECK_THAT(text, Catch::Contains("USD for a first attempt at each") && Catch::Contains("with all 3 attempts") && Catch::Contains("about 40 of mock") &&
+                       Catch::Contains("with them these questions will be others"));
+  w.setup.answers.ask = false;  // then nothing is to come
+  CHECK(w.run().figures[1].missing == 0);
+  w.setup.answers.ask = true;
+  w.setup.dry_run = false;
+  w.run();
+  w.setup.dry_run = true;
+  CHECK_FALSE(w.run().figures[1].provisional);
+  CHECK(server.requests() == 2 * kItems);
 }

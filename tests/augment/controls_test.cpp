@@ -1,9 +1,31 @@
 // Controls of the augmenters: the same change without a language model.
+#include "augment/augment.h"
 #include "augment/augmenters.h"
+#include "evaluate/evaluate.h"
 #include "oncekit/test_kit.h"
+#include "run/workspace.h"
+#include "support/temp_folder.h"
 
 using namespace oncekit;
 using namespace oncekit::test;
+
+namespace {
+
+// The small corpus after these augmenters, as a run has it.
+Corpus run(const std::vector<std::string>& names, HostWorkspace& workspace) {
+  const TempFolder folder;
+  AugmentSetup setup;
+  setup.store = folder.path / "answers.db";
+  std::vector<std::unique_ptr<OptionSet>> options;
+  for (const std::string& name : names) {
+    const ComponentSpec& spec = host().find("augmenter", name);
+    options.push_back(spec.options());
+    setup.steps.push_back({name, &spec, options.back().get()});
+  }
+  return augment(small(), setup, workspace).corpus;
+}
+
+}  // namespace
 
 TEST_CASE("controls change the corpus as their augmenters do, and ask nothing", "[unit]") {
   const Given none;
@@ -39,6 +61,33 @@ TEST_CASE("controls change the corpus as their augmenters do, and ask nothing", 
   CHECK(words(topic, 1)[0] == "category: sports");  // as often; clicked last
   CHECK(words(topic, 3).empty());
   CHECK(words(topic, 5) == std::vector<std::string>{"category: news"});
+}
+
+TEST_CASE("what controls append is read by models, and counted as a click by nobody", "[unit]") {
+  HostWorkspace workspace{WorkspaceOptions{}};
+  EvaluateOptions options;
+  options.candidates = "all";
+  const Corpus plain = small();
+  const EvaluationContext of_plain(plain, options, workspace);
+  for (const std::vector<std::string>& names : {std::vector<std::string>{"nearest_items"}, {"last_item"}, {"nearest_items", "last_item"}}) {
+    CAPTURE(names);
+    const Corpus out = run(names, workspace);
+    CHECK(test_kit::corpus_problems(out).empty());
+    CHECK(out.histories.values().size() > plain.histories.values().size());
+    for (std::int32_t history = 0; history < 7; ++history) {
+      const auto clicks = out.clicks(history);
+      CHECK(std::vector<ItemId>(clicks.begin(), clicks.end()) == row(plain.histories, static_cast<std::size_t>(history)));
+    }
+    const EvaluationContext of_out(out, options, workspace);
+    for (const char* ranker : {"popularity", "item_knn", "tfidf"}) {
+      CAPTURE(ranker);
+      CHECK(rank_untrained(of_out, ranker, out.test) == rank_untrained(of_plain, ranker, plain.test));
+      const auto catalogue = [&](const EvaluationContext& context, const Corpus& corpus) {
+        return evaluate_catalogue(context, corpus.test, [&](const Impressions& shown) { return rank_untrained(context, ranker, shown); });
+      };
+      CHECK(catalogue(of_out, out) == catalogue(of_plain, plain));
+    }
+  }
 }
 
 TEST_CASE("nearest items come from training alone", "[unit]") {

@@ -231,3 +231,22 @@ TEST_CASE("digests follow the content, and are remembered by path, size and time
   CHECK(file_digest(file) == digest(large));
   CHECK(CacheKey("a", 1).add_file("weights", file).text() == "kind = a\nversion = 1\nweights = file " + digest(large) + "\n");
 }
+
+TEST_CASE("reading a large file for its digest is told of and can be stopped; what is remembered is not read", "[fault]") {
+  const TempFolder temp;
+  const fs::path file = temp.path / "weights";
+  write_file(file, std::string(40 << 20, 'w'));
+  fs::last_write_time(file, fs::file_time_type::clock::now() - std::chrono::hours(1));
+  std::int64_t read = 0;
+  CHECK_THROWS_WITH(file_digest(file, [&](std::int64_t bytes) {
+    read += bytes;
+    throw Error(ErrorKind::kInterrupted, "stopped by the user");
+  }), "stopped by the user");
+  CHECK(read < 40 << 20);
+  read = 0;
+  const auto count = [&](std::int64_t bytes) { read += bytes; };
+  const std::string first = file_digest(file, count);
+  CHECK(read == 40 << 20);
+  CHECK(file_digest(file, count) == first);
+  CHECK(read == 40 << 20);
+}

@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <ctime>
 #include <fstream>
@@ -309,6 +310,63 @@ TEST_CASE("two workspaces may use one entry, and it can be cleaned when both are
   CHECK(remove_entry(temp.path, only(temp.path)));
   HostWorkspace third(options);
   CHECK_FALSE(third.find_cache(key("states", 1)));
+}
+
+TEST_CASE("an entry is held although others look at it all the time; one that is being removed is not waited for", "[fault]") {
+  const TempFolder temp;
+  const fs::path folder = build(temp.path, "states", 1, 10);
+  const fs::path file = temp.path / "locks" / (folder.filename().string() + ".use");
+  WorkspaceOptions options;
+  options.cache = temp.path;
+  for (int round = 0; round < 50; ++round) {
+    std::atomic<bool> done{false};
+    std::thread looks([&] {
+      while (!done) FileLock::held(file, FileLock::Mode::kExclusive);
+    });
+    HostWorkspace workspace(options);
+    const bool found = workspace.find_cache(key("states", 1)).has_value();
+    done = true;
+    looks.join();
+    CHECK(found);
+    CHECK(FileLock::held(file, FileLock::Mode::kExclusive));
+    CHECK_FALSE(FileLock::held(file, FileLock::Mode::kShared));
+  }
+  CHECK_FALSE(FileLock::held(file, FileLock::Mode::kExclusive));
+
+  // As remove_entry() does it: the lock, then the key, then the files, which may take long.
+  const auto removal = FileLock::attempt(file, FileLock::Mode::kExclusive);
+  REQUIRE(removal);
+  std::thread removes([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    fs::remove(folder / "key.txt");
+  });
+  HostWorkspace workspace(options);
+  CHECK_FALSE(workspace.find_cache(key("states", 1)));
+  removes.join();
+}
+
+TEST_CASE("a copied cache has no locks, and gets them; one that cannot be written works without", "[fault]") {
+  const TempFolder temp;
+  const fs::path folder = build(temp.path, "states", 1, 10);
+  fs::remove_all(temp.path / "locks");
+  WorkspaceOptions options;
+  options.cache = temp.path;
+  const auto read_only = static_cast<fs::perms>(0555);
+  for (const fs::path& path : {temp.path, folder}) fs::permissions(path, read_only);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (::geteuid() == 0 && ::seteuid(65534) != 0) ::_exit(2);  // no permission stops root
+    HostWorkspace workspace(options);
+    ::_exit(workspace.find_cache(key("states", 1)) == folder ? 0 : 1);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK(WEXITSTATUS(status) == 0);
+  CHECK_FALSE(fs::exists(temp.path / "locks"));
+  for (const fs::path& path : {temp.path, folder}) fs::permissions(path, fs::perms::owner_all);
+  HostWorkspace workspace(options);
+  CHECK(workspace.find_cache(key("states", 1)) == folder);
+  CHECK_FALSE(remove_entry(temp.path, only(temp.path)));
 }
 
 TEST_CASE("a removal that fails halfway leaves nothing that is taken for an entry", "[fault]") {

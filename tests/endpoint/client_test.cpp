@@ -31,9 +31,14 @@ EndpointOptions quick(const std::string& url) {
 struct Asked {
   std::map<std::int64_t, ChatReply> replies;
   std::map<std::int64_t, int> done, sending;
+  std::map<std::int64_t, std::vector<std::string>> unanswered;
   ChatClient::Hooks hooks() {
     ChatClient::Hooks made;
     made.sending = [this](std::int64_t id, int) { ++sending[id]; };
+    made.unanswered = [this](std::int64_t id, const std::string& reason) {
+      CHECK(sending[id] == static_cast<int>(unanswered[id].size()) + 1);  // at once, before the next try
+      unanswered[id].push_back(reason);
+    };
     made.done = [this](std::int64_t id, ChatReply&& reply) {
       ++done[id];
       replies[id] = std::move(reply);
@@ -90,6 +95,8 @@ TEST_CASE("Every fault of a try has one meaning, is tried again, and given up wh
            {"rate limited", {http(429, "", "Retry-After: never\r\n")}, false},
            {"server error 500", {http(500, "oops")}, false},
            {"server error 503", {http(503, "")}, false},
+           {"server error 504", {http(504, "")}, true},
+           {"server error 502", {http(200, R"({"error":{"message":"upstream","code":502}})")}, true},
            {"connection cut", {"", true}, true},
            {"connection cut", {"HTTP/1.1 200 OK\r\nContent-Le", true}, true},
            {"connection cut", {ok().substr(0, ok().size() - 10), true}, true},
@@ -118,6 +125,7 @@ TEST_CASE("Every fault of a try has one meaning, is tried again, and given up wh
       CHECK(reply.reason == (stays ? row.reason : ""));
       CHECK(reply.tries == 3);
       CHECK(reply.possibly_billed == (row.billed ? stays ? 3 : 2 : 0));
+      CHECK(asked.unanswered[7] == std::vector<std::string>(static_cast<std::size_t>(reply.possibly_billed), row.reason));
       CHECK(asked.sending[7] == 3);
       CHECK(server.requests() == 3);  // what libcurl would send once more by itself is counted here
       CHECK(client.figures().sent == 3);
@@ -253,13 +261,16 @@ TEST_CASE("Requests queued from inside done() are answered too", "[fault][endpoi
 }
 
 TEST_CASE("Hooks may throw, and the client is still whole", "[fault][endpoint]") {
-  RawServer server([](const std::string&, int) { return Say{ok(), false, 30}; });
-  for (const std::string where : {"sending", "done", "idle"}) {
+  std::atomic<bool> cuts{false};
+  RawServer server([&](const std::string&, int) { return cuts ? Say{"", true} : Say{ok(), false, 30}; });
+  for (const std::string where : {"sending", "unanswered", "done", "idle"}) {
     INFO(where);
+    cuts = where == "unanswered";
     ChatClient::Hooks hooks;
     hooks.sending = [&](std::int64_t, int) {
       if (where == "sending") throw Error(ErrorKind::kRun, "disk full");
     };
+    hooks.unanswered = [&](std::int64_t, const std::string&) { throw Error(ErrorKind::kRun, "disk full"); };
     hooks.done = [&](std::int64_t, ChatReply&&) {
       if (where == "done") throw Error(ErrorKind::kRun, "disk full");
     };
@@ -346,6 +357,31 @@ TEST_CASE("A longer Retry-After is kept, up to the longest wait", "[fault][endpo
   CHECK(asked.replies[0].tries == 2);
 }
 
+TEST_CASE("stop() begins no try; what is under way comes to its end, what waits is handed back", "[fault][endpoint]") {
+  RawServer server([](const std::string& request, int) { return request.find("\"later\"") != std::string::npos ? Say{http(429, "", "Retry-After: 1000\r\n")} : Say{ok(), false, 300}; });
+  EndpointOptions options = quick(server.url());
+  options.longest_wait_s = 1000;
+  options.in_flight = 2;
+  Asked asked;
+  ChatClient client(options, 1, asked.hooks());
+  const auto start = std::chrono::steady_clock::now();
+  client.submit(0, {"", "later", 50, 0});
+  while (client.figures().retried == 0) client.submit(100, {"", "now", 50, 0});
+  for (int i = 1; i <= 2; ++i) client.submit(i, {"", "now", 50, 0});
+  client.stop();
+  client.submit(3, {"", "now", 50, 0});
+  CHECK(asked.replies[3].kind == Kind::kStopped);
+  CHECK(asked.sending[3] == 0);
+  client.drain();
+  CHECK(asked.replies[0].kind == Kind::kStopped);
+  CHECK(asked.replies[0].tries == 1);
+  for (int i = 0; i <= 3; ++i) CHECK(asked.done[i] == 1);
+  for (int i = 1; i <= 2; ++i) CHECK(asked.replies[i].kind == (asked.sending[i] == 1 ? Kind::kAnswer : Kind::kStopped));
+  CHECK(client.under_way() == 0);
+  CHECK(server.requests() == client.figures().sent);
+  CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(100));  // not the 1000 that it was told to wait
+}
+
 TEST_CASE("A wrong set-up is said before the first request", "[unit][endpoint]") {
   const auto refused = [](EndpointOptions options, const std::string& word) {
     try {
@@ -364,6 +400,9 @@ TEST_CASE("A wrong set-up is said before the first request", "[unit][endpoint]")
   options.ca_file = "/no/such/file.pem";
   refused(options, "ca_file");
   refused(quick("gopher://host/"), "http");
+  options = quick("http://127.0.0.1:1");
+  options.proxy = "http://me:hunter2@proxy:3128";
+  refused(options, "https_proxy");
   options = quick("http://127.0.0.1:1");
   options.key = "ONCEKIT_TEST_NO_SUCH_KEY";  // none is needed on this machine
   CHECK_NOTHROW(ChatClient(options, 1, {}));

@@ -303,3 +303,28 @@ TEST_CASE("Client and mock: hundreds at once, and a wrong key", "[fault][endpoin
   CHECK(last.reason == "key refused");
   CHECK(client.unusable());
 }
+
+TEST_CASE("The mock says what it is, and the client takes no answer of it in another model's name", "[unit][endpoint][mock]") {
+  for (const double faults : {0.0, 1.0}) {
+    MockOptions options;
+    options.faults = faults;
+    MockServer server(options);
+    for (const std::string model : {"gpt-3.5-turbo", "mock", "mock-random"}) {
+      INFO(model << ", faults " << faults);
+      EndpointOptions endpoint = to(server);
+      endpoint.model = model;
+      std::map<ChatReply::Kind, int> kinds;
+      std::set<std::string> reasons;
+      ChatClient::Hooks hooks;
+      hooks.done = [&](std::int64_t, ChatReply&& reply) {
+        ++kinds[reply.kind];
+        reasons.insert(reply.reason);
+      };
+      ChatClient client(endpoint, 1, std::move(hooks));
+      for (int i = 0; i < 20; ++i) client.submit(i, {"", "question " + std::to_string(i), 64, 0});
+      client.drain();
+      CHECK(kinds[model.starts_with("mock") ? ChatReply::Kind::kAnswer : ChatReply::Kind::kUnusable] == 20);
+      CHECK(reasons == std::set<std::string>{model.starts_with("mock") ? "" : kMockAnswers});
+    }
+  }
+}

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <ctime>
 #include <deque>
+#include <set>
 
 #include <curl/curl.h>
 #include <nlohmann/json.hpp>
@@ -65,6 +66,26 @@ TEST_CASE("Base addresses", "[unit][endpoint]") {
   for (const auto& [url, loopback] : std::vector<std::pair<std::string, bool>>{{"http://127.0.0.1/v1", true}, {"http://127.8.8.8", true}, {"http://localhost:1/", true},
                                                                                {"http://[::1]/", true}, {"http://127.0.0.1.evil.org", false}, {"http://10.0.0.1", false}, {"https://api.openai.com", false}})
     CHECK(read_route(url).loopback == loopback);
+}
+
+TEST_CASE("No address in a recipe may hold a password", "[unit][endpoint]") {
+  const auto problems = [](const std::string& url, const std::string& proxy) {
+    EndpointOptions options;
+    options.url = url;
+    options.proxy = proxy;
+    Problems found;
+    options.validate(found);
+    std::string text;
+    for (const Error& problem : found.items()) text += std::string(problem.what()) + "\n";
+    CHECK(text.find("hunter2") == std::string::npos);
+    return text;
+  };
+  const std::string good = "https://api.openai.com/v1";
+  for (const std::string& url : {good, std::string("mock"), std::string("http://127.0.0.1:8080"), std::string("https://host/@tenant/v1")})
+    for (const std::string proxy : {"", "http://proxy:3128", "socks5h://127.0.0.1:9050", "proxy"}) CHECK(problems(url, proxy).empty());
+  for (const std::string proxy : {"http://me:hunter2@proxy:3128", "me:hunter2@proxy:3128", "me@proxy", "http://me:hunter2/2@proxy"})
+    CHECK_THAT(problems(good, proxy), Catch::Contains("[endpoint] proxy holds a user name or password") && Catch::Contains("https_proxy"));
+  CHECK_THAT(problems("https://me:hunter2@host/v1", ""), Catch::Contains("[endpoint] url holds a user name or password"));
 }
 
 TEST_CASE("No minute holds more requests or tokens than its limit", "[unit][endpoint]") {
@@ -183,6 +204,10 @@ TEST_CASE("What HTTP answers mean", "[unit][endpoint]") {
            {500, error("oops", ""), Kind::kTryAgain, "server error 500"},
            {502, "<html>Bad Gateway</html>", Kind::kTryAgain, "server error 502"},
            {503, "", Kind::kTryAgain, "server error 503"},
+           {504, "<html>Gateway Time-out</html>", Kind::kTryAgain, "server error 504"},
+           {520, "", Kind::kTryAgain, "server error 520"},
+           {524, "", Kind::kTryAgain, "server error 524"},
+           {525, "", Kind::kTryAgain, "server error 525"},
            {529, "", Kind::kTryAgain, "server error 529"},
            {301, "", Kind::kUnusable, "redirected"},
            {307, "", Kind::kUnusable, "redirected"},
@@ -206,7 +231,9 @@ TEST_CASE("What HTTP answers mean", "[unit][endpoint]") {
     const Verdict verdict = judge(row.status, row.body);
     CHECK(verdict.kind == row.kind);
     CHECK(verdict.reason == row.reason);
-    CHECK(verdict.may_be_billed == (row.status == 200 && row.kind == Kind::kTryAgain && !row.reason.starts_with("server error")));
+    const bool gateway = std::set<std::string>{"server error 408", "server error 502", "server error 504", "server error 520", "server error 524"}.count(row.reason) > 0;
+    const bool unread = row.status == 200 && row.kind == Kind::kTryAgain && !row.reason.starts_with("server error");
+    CHECK(verdict.may_be_billed == (gateway || unread));
   }
 
   struct Answer {

@@ -7,6 +7,7 @@
 #include <catch2/catch.hpp>
 #include <unistd.h>
 
+#include "evaluate/prediction.h"
 #include "small_corpus.h"
 
 using namespace oncekit;
@@ -54,6 +55,21 @@ TEST_CASE("means over groups, groups with one class left out and counted", "[uni
   CHECK(table.values[3 * 2 + 1] == 1.0);
   CHECK(std::isnan(table.values[4 * 2]));
   CHECK(std::isnan(table.values[5 * 2 + 1]));
+}
+
+TEST_CASE("a prediction file has the rank of each candidate as listed", "[unit][evaluate]") {
+  const Corpus corpus = sliced();
+  const std::filesystem::path file = std::filesystem::temp_directory_path() / ("oncekit_prediction_" + std::to_string(::getpid()));
+  write_prediction(corpus.test, kScores, file);
+  std::ifstream in(file);
+  std::stringstream text;
+  text << in.rdbuf();
+  CHECK(text.str() == "1 [1,2]\n2 [2,1]\n3 [1,2]\n4 [1,3,2]\n5 [1,2]\n6 [2,1]\n");  // equal scores: as listed
+  std::filesystem::remove(file);
+  std::vector<float> broken = kScores;
+  broken[3] = std::numeric_limits<float>::quiet_NaN();
+  CHECK_THROWS_WITH(write_prediction(corpus.test, broken, file), Catch::Contains("impression 2"));
+  CHECK_FALSE(std::filesystem::exists(file));
 }
 
 TEST_CASE("slices: by clicks before truncation, by whether clicked items occur in training", "[unit][evaluate]") {
@@ -238,6 +254,22 @@ TEST_CASE("a scorer of listed candidates ranks the catalogue too", "[unit][evalu
   // Second: 6, history 3: above it 0 1 2, level with 4 5 7.
   CHECK(table.values[3] == Approx((3 * 0.5) / 6));
   CHECK_FALSE(std::isnan(m.at("recall@2")));
+}
+
+TEST_CASE("what augmenters put behind the clicks changes no slice and no catalogue", "[unit][evaluate]") {
+  const Corpus plain = sliced(), more = augmented(sliced());
+  TestWorkspace workspace;
+  const EvaluateOptions options = options_with({"auc", "recall@2"});
+  const EvaluationContext of_plain(plain, options, workspace), of_more(more, options, workspace);
+  GroupTable plain_table, more_table;
+  CHECK(evaluate(of_more, more.test, kScores, &more_table) == evaluate(of_plain, plain.test, kScores, &plain_table));
+  CHECK(more_table.in_slice == plain_table.in_slice);
+  const auto catalogue = [](const EvaluationContext& context, const Corpus& corpus) {
+    return evaluate_catalogue(context, corpus.test, [&](const Impressions& shown) { return rank_untrained(context, "item_knn", shown); });
+  };
+  const Metrics wanted = catalogue(of_plain, plain);
+  CHECK(wanted.at("groups") == 5);
+  CHECK(catalogue(of_more, more) == wanted);
 }
 
 TEST_CASE("per_group.csv", "[unit][evaluate]") {

@@ -61,13 +61,22 @@ TEST_CASE("tfidf is the cosine of titles to the mean of the history's", "[unit][
   CHECK(scores[8] == Approx(1));  // the history's only title
 }
 
-TEST_CASE("rankers leave generated items out and go without titles", "[unit][evaluate]") {
+TEST_CASE("what augmenters put behind the clicks counts for no ranker", "[unit][evaluate]") {
+  const Corpus plain = small(), more = augmented(small());
+  TestWorkspace workspace;
+  const EvaluationContext of_plain(plain, EvaluateOptions{}, workspace), of_more(more, EvaluateOptions{}, workspace);
+  for (const char* ranker : {"popularity", "item_knn", "tfidf"}) {
+    CAPTURE(ranker);
+    CHECK(rank_untrained(of_more, ranker, more.test) == rank_untrained(of_plain, ranker, plain.test));
+  }
+}
+
+TEST_CASE("rankers go without titles", "[unit][evaluate]") {
   Corpus corpus = small();
-  corpus.items.listed = 3;
   corpus.items.attributes.clear();
   TestWorkspace workspace;
   const EvaluationContext context(corpus, EvaluateOptions{}, workspace);
-  CHECK(rank_untrained(context, "item_knn", corpus.test)[0] == Approx(2 / std::sqrt(3.0 * 2)));
+  CHECK(rank_untrained(context, "item_knn", corpus.test)[0] == Approx(2 / std::sqrt(3.0 * 2) + 1 / std::sqrt(3.0 * 1)));
   for (float score : rank_untrained(context, "tfidf", corpus.test)) CHECK(score == 0);
   CHECK(workspace.counts["ranker tfidf: the items have no text, all candidates tie"] == 1);
 }

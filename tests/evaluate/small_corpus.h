@@ -40,14 +40,14 @@ class TestWorkspace final : public Workspace {
     for (const auto& error : errors)
       if (error) std::rethrow_exception(error);
   }
-  std::unique_ptr<Progress> progress(std::string_view, std::int64_t, std::string_view) override { return nullptr; }
+  std::unique_ptr<Progress> progress(std::string_view, std::int64_t, std::string_view, std::int64_t = 0) override { return nullptr; }
   void check_cancelled() const override {}
   std::int64_t memory_budget() const override { return std::int64_t{1} << 30; }
   std::string device() const override { return "cpu"; }
   Rng rng(std::string_view name) const override { return Rng(1).at(name); }
-  void count(std::string_view reason, std::string_view) override { ++counts[std::string(reason)]; }
+  void count(std::string_view reason, std::string_view, std::int64_t n) override { counts[std::string(reason)] += n; }
 
-  std::map<std::string, int> counts;
+  std::map<std::string, std::int64_t> counts;
 
  private:
   int threads_;
@@ -87,6 +87,22 @@ inline Corpus corpus_of(const std::vector<std::string>& titles, std::size_t user
   for (std::size_t u = 0; u < users; ++u) corpus.users.ids.push_back("U" + std::to_string(u));
   add(corpus, corpus.train, train);
   add(corpus, corpus.test, test);
+  return corpus;
+}
+
+// As augmenters leave it: behind the clicks of every history stand the whole catalogue and a generated item with the title of the first.
+inline Corpus augmented(Corpus corpus) {
+  const auto listed = static_cast<ItemId>(corpus.items.listed);
+  corpus.items.ids.push_back("generated");
+  for (auto& [name, column] : corpus.items.attributes) column.push_back(std::string(column[0]));
+  Ragged<ItemId> histories;
+  for (std::size_t row = 0; row < corpus.histories.size(); ++row) {
+    std::vector<ItemId> items(corpus.histories[row].begin(), corpus.histories[row].end());
+    corpus.real_clicks.push_back(static_cast<std::int32_t>(items.size()));
+    for (ItemId item = 0; item <= listed; ++item) items.push_back(item);
+    histories.push_back(items);
+  }
+  corpus.histories = std::move(histories);
   return corpus;
 }
 

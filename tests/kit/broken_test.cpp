@@ -249,6 +249,9 @@ TEST_CASE("a corpus with faults is told apart from a sane one", "[unit]") {
   CHECK(broken([](Corpus& c) { c.train.histories = {1}; }) == 1);
   CHECK(broken([](Corpus& c) { c.train.times.clear(); }) == 1);
   CHECK(broken([](Corpus& c) { c.histories.push_back(std::vector<ItemId>{5}); }) == 2);
+  CHECK(broken([](Corpus& c) { c.real_clicks = {1}; }) == 0);
+  CHECK(broken([](Corpus& c) { c.real_clicks = {3}; }) == 1);
+  CHECK(broken([](Corpus& c) { c.real_clicks = {1, 1}; }) == 1);
   CHECK(broken([](Corpus& c) { c.items.attributes["title"].push_back("one"); }) == 1);
   CHECK(broken([](Corpus& c) { c.users.ids.push_back("u"); }) == 1);
   CHECK(broken([](Corpus& c) { c.group = "session"; }) == 1);

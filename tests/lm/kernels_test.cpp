@@ -396,6 +396,11 @@ TEST_CASE("kernel names and the peak", "[unit][lm]") {
   CHECK(lm::kernel_name(Compute::kFloat32).rfind("f32 ", 0) == 0);
   CHECK(lm::kernel_name(Compute::kBfloat16).rfind("bf16 ", 0) == 0);
   CHECK(lm::kernel_name(Compute::kFloat32).find("libtorch 2.") != std::string::npos);
+  const at::Device gpu("cuda:0");  // which need not be there
+  CHECK(lm::fastest_compute(gpu) == Compute::kBfloat16);
+  CHECK(lm::kernel_name(Compute::kBfloat16, gpu).rfind("bf16 cuda", 0) == 0);
+  CHECK(lm::kernel_name(Compute::kFloat32, gpu).rfind("f32 cuda", 0) == 0);
+  CHECK(lm::kernel_name(Compute::kFloat32, gpu).find("libtorch 2.") != std::string::npos);
   CHECK(lm::gemm_peak(Compute::kFloat32, 256, 256, 256, 0.02) > 0.1);
   CHECK(lm::gemm_peak(lm::fastest_compute(), 1, 64, 3, 0.01) > 0);
 }

@@ -27,7 +27,7 @@ class Permuted final : public ModelSource {
   std::vector<std::string> names() const override { return source_.names(); }
   bool contains(const std::string& name) const override { return source_.contains(name); }
   Info info(const std::string& name) const override { return source_.info(name); }
-  std::string digest() const override { return source_.digest(); }
+  std::string digest(const ReadProgress& read) const override { return source_.digest(read); }
   at::Tensor read(const std::string& name) const override {
     const at::Tensor t = source_.read(name);
     if (name.find("q_proj.weight") == std::string::npos) return t;

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include <ATen/Context.h>
+
 #include "bench/families.h"
 #include "lm/config.h"
 #include "lm/states.h"
@@ -28,6 +30,13 @@ inline HostWorkspace workspace_in(const std::filesystem::path& folder) {
   WorkspaceOptions options;
   options.cache = folder;
   return HostWorkspace(options);
+}
+
+/// The CPU, and a GPU where there is one.
+inline std::vector<at::Device> devices() {
+  std::vector<at::Device> all{at::kCPU};
+  if (at::globalContext().hasCUDA()) all.emplace_back("cuda:0");
+  return all;
 }
 
 /// tests/lm/fixtures/NAME: a tiny model and what transformers makes of it (reference.py).

@@ -168,13 +168,15 @@ TEST_CASE("answers that decline are told from texts that speak of it", "[unit]")
                              "Sorry, but I cannot do that.", "I apologize, but the title is missing.", "I cannot help with that.", "I can't assist with this request.",
                              "As an AI language model, I do not have access to the book.", "Unfortunately, I cannot provide a description without more information.",
                              "[description] I'm sorry, but I don't have any information about this book.", "Sorry, I couldn't find any information on this title.",
-                             "\"I'm unable to fulfil this request.\"", "There is not enough information to describe this book."}) {
+                             "\"I'm unable to fulfil this request.\"", "There is not enough information to describe this book.", "As an AI, I have not read it.", "As an AI",
+                             "As a language model I cannot.", "I apologize for any inconvenience, but there is no such book.", "I apologize. I cannot find it.", "Sorry, as an AI I have no tastes."}) {
     CAPTURE(answer);
     CHECK(declines(answer));
   }
   for (const char* answer : {"", "New phones arrive", "'I'm sorry': minister steps down", "I can't stop eating these five soups", "I cannot wait: fans queue for days",
                              "Sorry, wrong number: scam calls double", "A book about an AI that cannot help falling in love", "Unfortunately, rain is back",
-                             "[title] I'm sorry for your loss, says mayor", "Unable to land, plane circles for two hours"}) {
+                             "[title] I'm sorry for your loss, says mayor", "Unable to land, plane circles for two hours", "As an airline cuts flights, fares soar",
+                             "As an aide resigns, the mayor stays", "As a language modeller, she listens", "As an AI-made film wins, actors protest", "I apologize: the minister's long night", "'I apologize', says mayor"}) {
     CAPTURE(answer);
     CHECK_FALSE(declines(answer));
   }

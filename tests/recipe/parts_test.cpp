@@ -31,6 +31,10 @@ TEST_CASE("needs are met by the dataset, augmenters before, and parts before", "
   CHECK(unmet(load(file), data).empty());
   CHECK(unmet(load(file, {"user_encoder.use=poly", "interaction.use=attend"}), data).empty());
   CHECK_NOTHROW(check_needs(load(file), data));
+  Description absent;  // what files hold that are not there is for loading to say
+  absent.known = false;
+  CHECK(unmet(load(file), absent).empty());
+  CHECK(unmet(load(file, {"interaction.use=attend"}), absent).size() == 1);
 }
 
 TEST_CASE("unmet needs name the component, the need and what would give it", "[errors]") {

@@ -6,6 +6,7 @@
 #include "base/files.h"
 #include "base/human.h"
 #include "oncekit/error.h"
+#include "report/results_table.h"
 #include "run/folder.h"
 #include "run/pipeline.h"
 #include "run/workspace.h"
@@ -49,6 +50,14 @@ TEST_CASE("a run folder is made, locked, read back and found", "[unit]") {
   CHECK_THROWS_WITH(find_run(out, "nrms"), Catch::Contains("fits 2 runs"));
   CHECK_THROWS_WITH(find_run(out, "nothing"), Catch::Contains("no run is called 'nothing'"));
   CHECK_THROWS_WITH(RunFolder::open(scratch.path), Catch::Contains("no run folder"));
+
+  write_file(second.file("run.json"), R"({"seed": "seven"})");
+  write_file(second.file("status.json"), "{");
+  const std::vector<RunRecord> runs = list_runs(out);  // one that is damaged hides no other
+  REQUIRE(runs.size() == 2);
+  CHECK(runs[0].state == "done");
+  CHECK(runs[1].state == "damaged");
+  CHECK_FALSE(runs[1].message.empty());
 }
 
 TEST_CASE("damaged results are named", "[unit][errors]") {
@@ -90,11 +99,12 @@ TEST_CASE("what a workspace counts is summed by reason, with the first place", "
   HostWorkspace workspace(WorkspaceOptions{});
   workspace.count("b", "f:2");
   workspace.count("a", "f:1");
-  workspace.count("b", "f:9");
+  workspace.count("b", "f:9", 3);
+  workspace.count("c", "f:1", 0);
   const auto counts = workspace.counts();
   REQUIRE(counts.size() == 2);
   CHECK(counts[0].reason == "a");
-  CHECK(counts[1].count == 2);
+  CHECK(counts[1].count == 4);
   CHECK(counts[1].first == "f:2");
 }
 

@@ -40,11 +40,16 @@ llama='content_encoder.use=llama content_encoder.weights=toy +content_encoder.le
 plan recipes/demo.toml
 holds "then all is ready" 'all(step["state"] == "ready" for steps in s.values() for step in steps)'
 holds "the words' model has its parameters counted" '"trainable parameters" in s["prepare"][0]["what"]'
+plan recipes/demo.toml --out "$work/runs"
+holds "nobody knows how long training takes before the first run" '"not known" in s["train"][0]["what"] and "estimate" not in s["train"][0]'
 plan recipes/demo.toml train.epochs=1 train.batch_size=100 train.accumulate=3
 steps=$(sed -n 's/.* a step, \([0-9,]*\) steps at most.*/\1/p' "$work/out")
 "$oncekit" run recipes/demo.toml train.epochs=1 train.batch_size=100 train.accumulate=3 train.patience=0 --quiet --out "$work/runs" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+trained=$(sed -n 's/^ *"time\/train_s": \([0-9.e-]*\).*/\1/p' "$work"/runs/*/results.json)
 ran=$(sed -n 's/^ *"train\/steps": \([0-9]*\).*/\1/p' "$work"/runs/*/results.json)
 if [ "$steps" = "$ran" ]; then echo "ok   and takes the $ran steps that it foretold"; else echo "FAIL $steps steps foretold, $ran taken"; failed=1; fi
+plan recipes/demo.toml train.epochs=1 train.batch_size=100 train.accumulate=3 --out "$work/runs"
+holds "afterwards it is told from that run" '0.2 * '"$trained"' < s["train"][0]["estimate"]["seconds"] < 5 * '"$trained"' and s["train"][0]["estimate"]["memory_bytes"] > 1e7'
 
 plan recipes/demo.toml $llama
 holds "a toy model comes before its states" 'state("prepare") == ["to do"] and "toy-model" in s["prepare"][0]["what"]'

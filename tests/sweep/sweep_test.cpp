@@ -131,6 +131,22 @@ std::vector<std::string> labels(const SweepPlan& plan) {
 
 }  // namespace
 
+TEST_CASE("the paper's numbers stand beside the same experiment alone", "[unit]") {
+  World world(std::string(kRecipe) + "\"paper/comparable\" = 1\n");
+  const auto comparable = [&](const std::string& override_text) { return world.plan({override_text}).jobs[0].not_comparable.empty(); };
+  for (const char* text : {"run.seed=7", "evaluate.slices=[\"new\"]", "recipe.title=mine", "train.checkpoint_minutes=5"}) CHECK(comparable(text));
+  for (const char* text : {"evaluate.group=user", "evaluate.candidates=all", "recipe.fidelity=paper", "train.lr=2e-3", "~recipe.title"}) CHECK_FALSE(comparable(text));
+}
+
+TEST_CASE("a job whose parts do not fit is said before the first starts", "[errors]") {
+  World world;
+  world.request.check = [](const Recipe& recipe) {
+    if (recipe.table<TrainOptions>("train").lr > 1) throw Error(ErrorKind::kUsage, "too fast", "", "");
+  };
+  CHECK_NOTHROW(world.plan({"train.lr=1e-3,1e-2"}));
+  CHECK_THROWS_WITH(world.plan({"train.lr=1e-3,10"}), Catch::Contains("too fast"));
+}
+
 TEST_CASE("comma lists become axes, seeds turn fastest", "[unit]") {
   World world;
   const SweepPlan plan = world.plan({"run.seed=1,2", "train.lr=0.1, 0.2", "train.loss=bce"});

@@ -168,15 +168,15 @@ TEST_CASE("real tokenizers give Hugging Face's ids on torture.txt and on all tit
   for (const auto& [name, tokenizer] : real) check_titles(name, *tokenizer, texts);
 }
 
-// Liu et al. 2024: the ids that stand in the authors' code. Theirs for news is the lead with a capital, theirs for books is the one without
-// the space before a text, the tags have it.
+// Liu et al. 2024: the ids that stand in the authors' code. Theirs for news is the lead with a capital; the tags have the space before a text,
+// theirs for books, 2909, has not, which no text gives.
 TEST_CASE("LLaMA's vocabulary gives the paper's ids", "[parity]") {
   for (const auto& [name, tokenizer] : real_tokenizers()) {
     if (name != "llama2") continue;
     CHECK(tokenizer->encode("News article:") == Ids{10130, 4274, 29901});
     CHECK(tokenizer->encode("news article:") == Ids{9763, 4274, 29901});
-    CHECK(tokenizer->encode_inner("book:") == Ids{2909, 29901});
     CHECK(tokenizer->encode("book:") == Ids{3143, 29901});
+    CHECK(tokenizer->token(2909) == "book");
     CHECK(tokenizer->encode("<title>") == Ids{529, 3257, 29958});
     CHECK(tokenizer->encode("<abstract>") == Ids{529, 16595, 29958});
     CHECK(tokenizer->encode("<category>") == Ids{529, 7320, 29958});
@@ -204,6 +204,33 @@ TEST_CASE("damaged UTF-8 counts as replacement characters", "[unit]") {
       }
     }
   }
+}
+
+// As transformers' BertTokenizer: an added token is matched whole, whatever the vocabulary would make of its letters.
+TEST_CASE("tokens that a folder adds to vocab.txt are matched in texts", "[unit]") {
+  TempFolder folder;
+  fs::copy(kFixtures / "wordpiece/vocab.txt", folder.path / "vocab.txt");
+  const auto plain = open_tokenizer(folder.path);
+  const auto id = static_cast<std::int32_t>(plain->size());
+  const auto joined = [&](const char* before, const char* behind) {
+    Ids ids = plain->encode(before);
+    ids.push_back(id);
+    for (const std::int32_t more : plain->encode(behind)) ids.push_back(more);
+    return ids;
+  };
+  write_file(folder.path / "tokenizer_config.json", fmt::format(R"({{"added_tokens_decoder": {{"{}": {{"content": "[BOOK]", "special": true}}}}}})", id));
+  const auto special = open_tokenizer(folder.path);
+  CHECK(special->encode("The book [BOOK] by the sea") == joined("the book", "by the sea"));
+  CHECK(special->encode("[book]") == plain->encode("[book]"));
+  CHECK(special->token(id) == "[BOOK]");
+  CHECK(special->size() == id + 1);
+  CHECK(special->vocabulary_size() == id);
+  fs::remove(folder.path / "tokenizer_config.json");
+  // The older file says of a token no more than its id: it is matched in the normal form, so in any case.
+  write_file(folder.path / "added_tokens.json", fmt::format(R"({{"<Title>": {}}})", id));
+  const auto older = open_tokenizer(folder.path);
+  CHECK(older->encode("A <TITLE>book") == joined("a", "book"));
+  CHECK(std::set{plain->digest(), special->digest(), older->digest()}.size() == 3);
 }
 
 TEST_CASE("four threads give the same ids as one", "[unit]") {
@@ -285,6 +312,7 @@ TEST_CASE("damaged tokenizers are refused in one paragraph", "[errors]") {
   changed("json_vocab_list", [](json& j) { j["model"]["vocab"] = json::array({"a", "b"}); });
   changed("json_no_merges", [](json& j) { j["model"].erase("merges"); });
   changed("json_unigram", [](json& j) { j["model"]["type"] = "Unigram"; });
+  folder("json_number", {{"tokenizer.json", "{\"model\": 1e999}"}});
   changed("json_dropout", [](json& j) { j["model"]["dropout"] = 0.1; });
   changed("json_foreign_merge", [](json& j) { j["model"]["merges"][3] = {"qqq", "zzz"}; });
   changed("json_bad_merge", [](json& j) { j["model"]["merges"][3] = "abc"; });
@@ -324,8 +352,17 @@ TEST_CASE("damaged tokenizers are refused in one paragraph", "[errors]") {
   gguf("gguf_token_number", [](json& j) { j["tokenizer.ggml.tokens"][7] = 7; });
   gguf("gguf_types", [](json& j) { j["tokenizer.ggml.token_type"].erase(0); });
   gguf("gguf_type", [](json& j) { j["tokenizer.ggml.token_type"][7] = 9; });
+  gguf("gguf_token_bytes", [](json& j) { j["tokenizer.ggml.tokens"][7] = "\xc3", j["tokenizer.ggml.token_type"][7] = 3; });
   gguf("gguf_no_merges", [](json& j) { j.erase("tokenizer.ggml.merges"); });
   gguf("gguf_no_scores", [](json& j) { j["tokenizer.ggml.model"] = "llama"; });
+}
+
+TEST_CASE("a normal token of a GGUF file may be a single byte", "[unit]") {
+  json metadata = json::parse(read_file(kFixtures / "gguf.json"));
+  const Ids expected = gguf_tokenizer(metadata, "m.gguf")->encode("book: <title> école");
+  metadata["tokenizer.ggml.tokens"].push_back("\xc3");
+  metadata["tokenizer.ggml.token_type"].push_back(1);
+  CHECK(gguf_tokenizer(metadata, "m.gguf")->encode("book: <title> école") == expected);
 }
 
 // Every byte of a small sentencepiece model damaged in turn: refused or read, never a crash.

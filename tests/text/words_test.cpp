@@ -29,12 +29,12 @@ class BackwardWorkspace final : public Workspace {
     run(begins.begin() + half, begins.end());
     other.join();
   }
-  std::unique_ptr<Progress> progress(std::string_view, std::int64_t, std::string_view) override { return nullptr; }
+  std::unique_ptr<Progress> progress(std::string_view, std::int64_t, std::string_view, std::int64_t = 0) override { return nullptr; }
   void check_cancelled() const override {}
   std::int64_t memory_budget() const override { return 1 << 30; }
   std::string device() const override { return "cpu"; }
   Rng rng(std::string_view name) const override { return Rng(1).at(name); }
-  void count(std::string_view, std::string_view) override {}
+  void count(std::string_view, std::string_view, std::int64_t) override {}
 };
 
 }  // namespace

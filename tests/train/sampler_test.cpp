@@ -147,6 +147,21 @@ TEST_CASE("random fill never gives the clicked item and leaves no slot masked", 
   }
 }
 
+TEST_CASE("random fill keeps to the items that may be negatives", "[unit]") {
+  const Corpus c = hand_made("impression");
+  TrainOptions o;
+  o.negatives = 6;
+  o.short_pool = "random";
+  o.negative_items = "clicked";
+  std::set<ItemId> clicked;
+  for (std::size_t p = 0; p < c.train.labels.size(); ++p)
+    if (c.train.labels[p]) clicked.insert(c.train.candidates.values()[p]);
+  const Sampler sampler(c, o, 3);
+  REQUIRE(clicked.size() > 1);
+  for (std::int32_t sample = 0; sample < 3; ++sample)
+    for (const ItemId item : ever_drawn(sampler, sample)) CHECK(clicked.contains(item));
+}
+
 TEST_CASE("draws are functions of seed, epoch and sample alone, without replacement", "[unit]") {
   tiny::World world;
   world.shown = 40;

@@ -101,7 +101,7 @@ class TinyDot final : public Interaction {
 
 }  // namespace
 
-std::unique_ptr<Progress> TestWorkspace::progress(std::string_view, std::int64_t, std::string_view) { return std::make_unique<Silent>(); }
+std::unique_ptr<Progress> TestWorkspace::progress(std::string_view, std::int64_t, std::string_view, std::int64_t) { return std::make_unique<Silent>(); }
 
 void TestWorkspace::check_cancelled() const {
   if (cancel_after >= 0 && cancel_after-- == 0) throw Error(ErrorKind::kInterrupted, "stopped by the user");

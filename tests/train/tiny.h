@@ -21,14 +21,14 @@ class TestWorkspace final : public Workspace {
   std::optional<std::filesystem::path> find_cache(const CacheKey&) const override { return std::nullopt; }
   std::filesystem::path model(std::string_view) const override { return {}; }
   void parallel_for(std::int64_t n, std::int64_t, const std::function<void(std::int64_t, std::int64_t)>& body) override { body(0, n); }
-  std::unique_ptr<Progress> progress(std::string_view, std::int64_t, std::string_view) override;
+  std::unique_ptr<Progress> progress(std::string_view, std::int64_t, std::string_view, std::int64_t = 0) override;
   void check_cancelled() const override;
   std::int64_t memory_budget() const override { return 1ll << 30; }
   std::string device() const override { return "cpu"; }
   Rng rng(std::string_view name) const override { return Rng(1).at(name); }
-  void count(std::string_view reason, std::string_view) override { ++counts[std::string(reason)]; }
+  void count(std::string_view reason, std::string_view, std::int64_t n) override { counts[std::string(reason)] += n; }
 
-  std::map<std::string, int> counts;
+  std::map<std::string, std::int64_t> counts;
   mutable std::int64_t cancel_after = -1;  ///< checks until the user "asks to stop"; -1 = never
 };
 

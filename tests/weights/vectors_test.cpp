@@ -77,12 +77,24 @@ TEST_CASE("damaged arrays are refused by name", "[unit][errors][fault]") {
   CHECK_THROWS_WITH(read_npy(kFixtures / "words.txt"), Catch::Contains("no .npy file"));
 }
 
+TEST_CASE("an array without elements may have no size beyond reason beside its 0", "[unit][errors]") {
+  Folder folder;
+  const auto file = [&](const std::string& shape) {
+    std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': " + shape + ", }";
+    header += std::string(63 - (10 + header.size()) % 64, ' ') + "\n";
+    return folder.file("empty.npy", std::string("\x93NUMPY\x01\0", 8) + static_cast<char>(header.size()) + std::string(1, '\0') + header);
+  };
+  CHECK(read_npy(file("(0, 3)")).sizes() == at::IntArrayRef({0, 3}));
+  for (const char* shape : {"(0, 4611686018427387904, 8)", "(4611686018427387904, 8, 0)", "(9223372036854775807, 0, 9223372036854775807)"})
+    CHECK_THROWS_WITH(read_npy(file(shape)), Catch::Contains("a shape larger than any file"));
+}
+
 TEST_CASE("of pretrained vectors only the asked words are kept", "[unit]") {
   Folder folder;
   const Vocabulary words = words_of({"blue", "unseen", "red", "st. petersburg"});
   const at::Tensor expected = at::tensor({-1.5f, 2.0f, 0.0f, 0.0f, 0.25f, 1e-3f, 0.0f, 0.0f}).view({4, 2});
   const std::string body = "red 0.25 1e-3\ngreen 7 7\nblue -1.5 2\nred 9 9\n";
-  for (const std::string& text : {body, "4 2\n" + body, body.substr(0, body.size() - 1), std::string("4 2\r\nred 0.25 1e-3 \r\nst. petersburg 4 5\r\nblue -1.5 2 \r\n")}) {
+  for (const std::string& text : {body, "4 2\n" + body, body.substr(0, body.size() - 1), std::string("3 2\r\nred 0.25 1e-3 \r\nst. petersburg 4 5\r\nblue -1.5 2 \r\n")}) {
     INFO(text);
     const WordVectors vectors = read_word_vectors(folder.file("glove.txt", text), {}, words);
     CHECK(vectors.table_VW.equal(expected));
@@ -119,6 +131,13 @@ TEST_CASE("a damaged line is named", "[unit][errors]") {
   CHECK_THAT(what("a 1 nan\n"), Catch::Contains("v.txt:1: number 2 of 2 is 'nan'"));
   CHECK_THAT(what("a 1 1e99\n"), Catch::Contains("number 2 of 2 is '1e99'"));
   CHECK_THAT(what(""), Catch::Contains("holds no vectors"));
+  // Cut short: by word2vec's first line, or amid the numbers of the last.
+  CHECK_THAT(what("3 2\na 1 2\nb 1 2\n"), Catch::Contains("announces 3 words in its first line, but holds 2"));
+  CHECK_THAT(what("1 2\na 1 2\nb 1 2\n"), Catch::Contains("announces 1 words in its first line, but holds 2"));
+  CHECK_THAT(what("99999999999999999999 2\na 1 2\n"), Catch::Contains("impossible number of words"));
+  CHECK_THAT(what("x 1 2\ny 1"), Catch::Contains("v.txt:2: expected a word and 2 numbers, found 2 fields"));
+  CHECK(what("x 1 2\ny 1 2") == "read");
+  CHECK(what("2 2\nx 1 2\ny 1 2") == "read");
   CHECK_THAT(what("PK\x03\x04zip"), Catch::Contains("unpack it first"));
   CHECK_THROWS_WITH(read_word_vectors(kFixtures / "c_f4.npy", folder.file("w.txt", "a\nb\n"), words), Catch::Contains("has 2 words, but c_f4.npy has 3 rows"));
   CHECK_THROWS_WITH(read_word_vectors("/nowhere/glove.txt", {}, words), Catch::Contains("/nowhere/glove.txt: cannot be opened"));

@@ -55,7 +55,8 @@ class Augmenter {
   virtual void prompts(const Corpus& corpus, const Sink& sink) const = 0;
   /// Pure, thread-safe, never throws for a bad answer. `prompt` is the one that was asked; of an imported answer, key and seen alone.
   virtual Parsed parse(const Prompt& prompt, std::string_view answer) const = 0;
-  /// Swaps columns, adds user profiles by history, appends items (never listed ones) and clicks on them.
+  /// Swaps columns, adds user profiles by history, appends items (never listed ones), and puts items behind a history's clicks. The clicks
+  /// themselves (Corpus::clicks) stay as they are: the core refuses a corpus in which they do not.
   virtual Corpus apply(Corpus&& corpus, const Answers& answers) const = 0;
 };
 

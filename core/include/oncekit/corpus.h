@@ -101,6 +101,9 @@ struct Corpus {
   Users users;
   Ragged<ItemId> histories;                     ///< distinct histories, oldest click first, after truncation and augmentation
   std::vector<std::int32_t> clicks_before;      ///< clicks of each history before truncation and augmentation: decides who is new
+  /// How many items of each history, from its first on, are clicks: the others were put behind them by augmenters. Empty as a dataset leaves
+  /// it: all are; filled for augmenters and after them.
+  std::vector<std::int32_t> real_clicks;
   /// Whose each history is. Empty as a dataset leaves it; filled, and no history shared by two users, for augmenters and after them.
   std::vector<UserId> history_users;
   /// What augmenters say of a user as he was at one history: "topic", "region"; one row a history.
@@ -109,6 +112,12 @@ struct Corpus {
   std::string group = "impression";             ///< what metrics group by when the recipe does not say: "impression" or "user"
   std::vector<Count> counts;                    ///< oddities met while reading; also given to Workspace::count
   std::map<std::string, double> facts;          ///< numbers known of the data, e.g. "best_auc" of a toy; in results.json as "data/..."
+
+  /// What the user clicked of histories[history], without what augmenters put behind it: models read all of a history, statistics this.
+  std::span<const ItemId> clicks(std::int32_t history) const noexcept {
+    const auto row = static_cast<std::size_t>(history);
+    return real_clicks.empty() ? histories[row] : histories[row].first(static_cast<std::size_t>(real_clicks[row]));
+  }
 };
 
 }  // namespace oncekit

@@ -18,6 +18,7 @@ struct Description {
   std::vector<std::string> user_attributes;
   std::vector<std::filesystem::path> files;       ///< the raw files it would read
   std::int64_t bytes = 0;                         ///< their size in all
+  bool known = true;                              ///< false: the attributes stand in files that are not there; load() will say so
 };
 
 /// A small made-up world in no particular file format; a dataset writes it in its own raw layout, so that `--demo` and tests

@@ -24,12 +24,11 @@ class ModelConfig {
  public:
   virtual ~ModelConfig();
   /// Keys of nested tables are joined by dots: "rope_scaling.factor". Throw Error(kData) naming key and file when there is no such key
-  /// and no default, or when its value is of another kind. null counts as absent.
+  /// and no default, or when its value is of another kind, or a whole number beyond 31 bits. null counts as absent.
   virtual std::int64_t integer(const std::string& key, std::optional<std::int64_t> otherwise = {}) const = 0;
   virtual double real(const std::string& key, std::optional<double> otherwise = {}) const = 0;
   virtual bool boolean(const std::string& key, std::optional<bool> otherwise = {}) const = 0;
   virtual std::string text(const std::string& key, std::optional<std::string> otherwise = {}) const = 0;
-  virtual std::vector<double> reals(const std::string& key) const = 0;  ///< empty when absent
   virtual bool has(const std::string& key) const = 0;
   virtual bool has_tensor(const std::string& name) const = 0;
   virtual std::string where() const = 0;  ///< the file, for messages
@@ -97,6 +96,14 @@ class Architecture {
   virtual Tensor finish(LayerContext& context, const Tensor& x_ND) const;
 };
 
+/// A family as the keys of cached states name it.
+struct Family {
+  std::string name;          ///< of its component, e.g. "llama"
+  /// Raise it whenever the family's code computes something else from the same files, or makes another toy model: states that an older
+  /// version left are then built anew. A tensor's name or shape and the rotary frequencies are in the keys by themselves.
+  std::int64_t version = 1;
+};
+
 /// A tiny model of a family, for --demo and tests: its config, and the kind of tokenizer that belongs to it.
 struct ToyModel {
   std::string config;     ///< config.json
@@ -136,7 +143,7 @@ struct Options {
 class LanguageModelEncoder : public ContentEncoder {
  public:
   using MakeArchitecture = std::function<std::unique_ptr<Architecture>(const ModelConfig&)>;
-  LanguageModelEncoder(Options options, const Dims& dims, MakeArchitecture make, ToyModel toy);
+  LanguageModelEncoder(Options options, const Dims& dims, Family family, MakeArchitecture make, ToyModel toy);
   ~LanguageModelEncoder() override;
 
   std::int64_t width() const override;

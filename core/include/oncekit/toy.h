@@ -14,6 +14,7 @@
 
 #include "oncekit/dataset.h"
 #include "oncekit/rng.h"
+#include "oncekit/workspace.h"
 
 namespace oncekit {
 
@@ -40,6 +41,10 @@ ToyVocabulary toy_vocabulary(const ToyOptions& options);
 /// probabilities, ties counted half, mean over the split's impressions), "oracle_auc" (of the same ranking on the clicks drawn), and
 /// "history_auc" (of counting the true topics of the history: what perfect word knowledge reaches).
 ToyWorld make_toy(const ToyOptions& options, Rng rng);
+
+/// The folder of a toy in a dataset's raw layout, of default sizes: made by dataset.write_toy() the first time, found in the cache after.
+/// `version` goes up whenever write_toy() writes something else.
+std::filesystem::path cached_toy(const Dataset& dataset, const std::string& layout, int version, std::int64_t seed, Workspace& workspace);
 
 /// Writes and reads facts as FOLDER/toy.json; no such file: no facts.
 void write_toy_facts(const ToyWorld& world, const std::filesystem::path& folder);

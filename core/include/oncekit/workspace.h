@@ -76,8 +76,8 @@ class Workspace {
   virtual void parallel_for(std::int64_t n, std::int64_t grain,
                             const std::function<void(std::int64_t begin, std::int64_t end)>& body) = 0;
 
-  /// total = 0: unknown. unit: e.g. "impressions".
-  virtual std::unique_ptr<Progress> progress(std::string_view stage, std::int64_t total, std::string_view unit) = 0;
+  /// total = 0: unknown. unit: e.g. "impressions". done: so many were there before, when something goes on; they count in no rate.
+  virtual std::unique_ptr<Progress> progress(std::string_view stage, std::int64_t total, std::string_view unit, std::int64_t done = 0) = 0;
 
   /// Throws Error(kInterrupted) once the user has asked to stop. Call it every second or so.
   virtual void check_cancelled() const = 0;
@@ -85,7 +85,8 @@ class Workspace {
   virtual std::int64_t memory_budget() const = 0;  ///< bytes this process may use in all
   virtual std::string device() const = 0;          ///< "cpu" or "cuda:0"
   virtual Rng rng(std::string_view name) const = 0;  ///< a stream of the run's seed
-  virtual void count(std::string_view reason, std::string_view where) = 0;  ///< something met and survived; thread-safe
+  /// Something met and survived, n times, first at `where`. Thread-safe.
+  virtual void count(std::string_view reason, std::string_view where, std::int64_t n = 1) = 0;
 };
 
 }  // namespace oncekit

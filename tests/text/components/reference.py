@@ -173,7 +173,7 @@ def merged(base, patch):
     return out
 
 
-def sentencepiece_encoder(model, first_only=False, inner=False):
+def sentencepiece_encoder(model, first_only=False):
     """As transformers' LlamaTokenizer: control, unknown and user-defined pieces are matched in the text, what lies between is
     sentencepiece's. first_only is its legacy=False: a space only before the very first section, unless it has one."""
     bare = sentencepiece_model_pb2.ModelProto.FromString(model.SerializeToString())
@@ -188,10 +188,7 @@ def sentencepiece_encoder(model, first_only=False, inner=False):
             if part in named:
                 ids.append(named[part])
             elif part:
-                if first_only:
-                    space = at == 0 and not inner and not part.startswith((" ", "▁"))
-                else:
-                    space = at > 0 or not inner
+                space = not first_only or (at == 0 and not part.startswith((" ", "▁")))
                 ids += (spaced if space else plain).encode(part)
             at += len(part)
         return ids
@@ -222,7 +219,6 @@ def main():
     cases = [{"name": name, "base": base, "patch": patch, "encode": of_spec(merged(bases[base], patch))}
              for name, base, patch in variants(bases)]
     cases += [{"name": "sentencepiece", "encode": sentencepiece_encoder(model)},
-              {"name": "sentencepiece inner", "encode": sentencepiece_encoder(model, inner=True)},
               {"name": "sentencepiece first", "encode": sentencepiece_encoder(model, first_only=True)}]
     for case in cases:
         encode = case.pop("encode")

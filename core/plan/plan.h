@@ -1,6 +1,7 @@
 // What a run of a recipe would do and take, found out without doing it: data are read, caches looked up, prompts counted.
 #pragma once
 
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,7 +26,8 @@ struct PlanStep {
 };
 const char* plan_state_name(PlanStep::State state);
 
-/// Builds, asks and trains nothing. What stops the run ends up in a step; throws only when the recipe's parts do not fit.
-std::vector<PlanStep> plan_run(Recipe recipe, WorkspaceOptions workspace);
+/// Builds, asks and trains nothing. What stops the run ends up in a step; throws only when the recipe's parts do not fit. How long training takes
+/// is told from the newest finished run of the same title under `runs`: nothing else knows this machine.
+std::vector<PlanStep> plan_run(Recipe recipe, WorkspaceOptions workspace, const std::filesystem::path& runs = "runs");
 
 }  // namespace oncekit

@@ -1,4 +1,6 @@
-#include "run/plan.h"
+#include "plan/plan.h"
+
+#include <algorithm>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -6,6 +8,7 @@
 #include "base/files.h"
 #include "base/human.h"
 #include "cache/listing.h"
+#include "run/folder.h"
 #include "run/session.h"
 #include "train/sampler.h"
 #include "train/trainer.h"
@@ -20,7 +23,8 @@ std::string size_text(std::int64_t bytes) { return human_bytes(static_cast<doubl
 /// Walks through a run's stages until one cannot be looked at.
 class Planner {
  public:
-  Planner(Recipe recipe, WorkspaceOptions workspace) : session_(std::move(recipe), planning(std::move(workspace))) {}
+  Planner(Recipe recipe, WorkspaceOptions workspace, const std::filesystem::path& runs)
+      : session_(std::move(recipe), planning(std::move(workspace))), earlier_(finished_run(runs)) {}
 
   std::vector<PlanStep> plan() {
     session_.description();  // throws when the parts do not fit
@@ -40,6 +44,21 @@ class Planner {
     options.build = false;
     options.show = WorkspaceOptions::Show::kNothing;
     return options;
+  }
+
+  // The newest run of this recipe that came to its end.
+  std::optional<RunRecord> finished_run(const std::filesystem::path& runs) const {
+    std::vector<RunRecord> all = list_runs(runs);
+    const auto found = std::find_if(all.rbegin(), all.rend(), [&](const RunRecord& run) {
+      return run.state == "done" && run.title == session_.recipe_options().title && run.demo == session_.recipe().demo();
+    });
+    return found == all.rend() ? std::nullopt : std::optional(std::move(*found));
+  }
+  // A figure of that run.
+  std::optional<double> measured(const std::string& name) const {
+    if (!earlier_) return std::nullopt;
+    const auto found = std::find_if(earlier_->results.begin(), earlier_->results.end(), [&](const auto& result) { return result.first == name; });
+    return found == earlier_->results.end() || !(found->second > 0) ? std::nullopt : std::optional(found->second);
   }
 
   std::vector<PlanStep> rest(const std::vector<std::string>& stages) {
@@ -77,7 +96,7 @@ class Planner {
   bool augment() {
     AugmentSetup setup = session_.augment_setup();
     setup.dry_run = true;
-    const bool asks = setup.answers.ask && setup.answers.imports != "only";
+    const bool asks = setup.asks();
     if (!look("augment", [&] { session_.augment_data(setup); })) return false;
     bool complete = true;
     for (const AugmentFigures& f : session_.augmented()) {
@@ -88,8 +107,9 @@ class Planner {
         complete = false;
         step.state = State::kToDo;
         step.cost_usd = f.cost;
-        step.what += fmt::format("; {} to be asked of {}{}: at most {} prompt and {} answer tokens, {:.4f} USD", human_count(f.missing),
+        step.what += fmt::format("; {}{} to be asked of {}{}: at most {} prompt and {} answer tokens, {:.4f} USD for a first attempt at each", f.provisional ? "about " : "", human_count(f.missing),
                                  setup.endpoint.url == "mock" ? "" : setup.endpoint.model + " at ", shown_host(setup.endpoint.url), human_count(f.prompt_tokens), human_count(f.completion_tokens), f.cost);
+        if (f.provisional) step.what += " (an augmenter before it lacks answers: with them its questions will be others)";
       } else if (f.wanted > 0 && f.coverage() < setup.answers.min_coverage) {
         step.state = State::kMissing;
         step.what += fmt::format("; answers.min_coverage asks for {:.1f}%", 100 * setup.answers.min_coverage);
@@ -120,17 +140,32 @@ class Planner {
     }
     look("train", [&] {
       const Sampler sampler(session_.corpus(), options, static_cast<std::uint64_t>(session_.run_options().seed));
-      steps_.push_back({"train", State::kReady, fmt::format("{} samples an epoch, {} a step, {} steps at most; a dev check every {:g} epochs", human_count(sampler.size()),
-                                                            options.batch_size * options.accumulate, human_count(most_steps(options, sampler.size())), options.check_every), {}, 0});
+      const std::int64_t steps = most_steps(options, sampler.size());
+      PlanStep step{"train", State::kReady, fmt::format("{} samples an epoch, {} a step, {} steps at most; a dev check every {:g} epochs; ", human_count(sampler.size()),
+                                                        options.batch_size * options.accumulate, human_count(steps), options.check_every), {}, 0};
+      if (const auto rate = measured("train/samples_per_s")) {
+        step.estimate.emplace();
+        step.estimate->what = "training at the speed of " + earlier_->name;
+        step.estimate->seconds = static_cast<double>(steps * options.batch_size * options.accumulate) / *rate;
+        step.estimate->memory = static_cast<std::int64_t>(measured("memory/peak_mib").value_or(0) * 1024 * 1024);
+        step.what += fmt::format("{} at most and {} at the peak, if as fast as {} ({} samples/s)", human_seconds(step.estimate->seconds), size_text(step.estimate->memory), earlier_->name,
+                                 human_count(static_cast<std::int64_t>(*rate)));
+      } else {
+        step.what += "how long is not known: no run of it has finished here";
+      }
+      steps_.push_back(std::move(step));
     });
   }
 
   void evaluate() {
     const std::vector<std::string>& rankers = session_.evaluate_options().rankers;
-    steps_.push_back({"evaluate", State::kReady, rankers.empty() ? "the model alone" : fmt::format("the model, and untrained: {}", fmt::join(rankers, ", ")), {}, 0});
+    PlanStep step{"evaluate", State::kReady, rankers.empty() ? "the model alone" : fmt::format("the model, and untrained: {}", fmt::join(rankers, ", ")), {}, 0};
+    if (const auto seconds = measured("time/evaluate_s")) step.what += fmt::format("; {} in {}", human_seconds(*seconds), earlier_->name);
+    steps_.push_back(std::move(step));
   }
 
   Session session_;
+  std::optional<RunRecord> earlier_;
   std::vector<PlanStep> steps_;
 };
 
@@ -146,6 +181,8 @@ const char* plan_state_name(State state) {
   return "";
 }
 
-std::vector<PlanStep> plan_run(Recipe recipe, WorkspaceOptions workspace) { return Planner(std::move(recipe), std::move(workspace)).plan(); }
+std::vector<PlanStep> plan_run(Recipe recipe, WorkspaceOptions workspace, const std::filesystem::path& runs) {
+  return Planner(std::move(recipe), std::move(workspace), runs).plan();
+}
 
 }  // namespace oncekit
