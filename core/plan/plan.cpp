@@ -20,6 +20,10 @@ using State = PlanStep::State;
 
 std::string size_text(std::int64_t bytes) { return human_bytes(static_cast<double>(bytes)); }
 
+bool has_result(const RunRecord& run, const std::string& name) {
+  return std::any_of(run.results.begin(), run.results.end(), [&](const auto& result) { return result.first == name; });
+}
+
 /// Walks through a run's stages until one cannot be looked at.
 class Planner {
  public:
@@ -46,11 +50,11 @@ class Planner {
     return options;
   }
 
-  // The newest run of this recipe that came to its end.
+  // The newest run of this recipe that was trained to its end.
   std::optional<RunRecord> finished_run(const std::filesystem::path& runs) const {
     std::vector<RunRecord> all = list_runs(runs);
     const auto found = std::find_if(all.rbegin(), all.rend(), [&](const RunRecord& run) {
-      return run.state == "done" && run.title == session_.recipe_options().title && run.demo == session_.recipe().demo();
+      return run.state == "done" && run.title == session_.recipe_options().title && run.demo == session_.recipe().demo() && has_result(run, "train/samples_per_s");
     });
     return found == all.rend() ? std::nullopt : std::optional(std::move(*found));
   }

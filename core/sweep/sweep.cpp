@@ -375,7 +375,7 @@ std::string job_list(const SweepPlan& plan) {
 std::string jobs_json(const SweepPlan& plan) {
   Json json{{"name", plan.name}, {"title", plan.title}, {"demo", plan.demo}, {"hash", plan.hash}, {"jobs", Json::array()}};
   for (const SweepJob& job : plan.jobs)
-    json["jobs"].push_back({{"number", job.number}, {"row", job.row}, {"point", job.point}, {"seed", job.seed}, {"values", job.values}, {"hash", job.hash},
+    json["jobs"].push_back({{"number", job.number}, {"row", job.row}, {"point", job.point}, {"seed", job.seed}, {"values", std::map(job.values.begin(), job.values.end())}, {"hash", job.hash},
                             {"done", job.done.string()}, {"paper", job.paper}, {"not_comparable", job.not_comparable}});
   return json.dump(2) + "\n";
 }
