@@ -32,9 +32,13 @@ class AnswerStore::State {
   void bury(const std::string& owner, const std::string& why);
   /// All owners of claims but ourselves; true when claims were ended.
   bool bury_the_dead();
+  /// Whether a request at this price fits into the budget: kTaken, kNoRoomYet or kNoBudget.
+  Claim room(std::int64_t price, double budget);
   void add_billed(const PossiblyBilled& billed);
   /// False when there is such an answer already. An import may be put again, and an answer or a later giving up takes the place of a giving up.
   bool insert(const StoredAnswer& answer);
+  /// Ends a claim of ours, when it is one, and commits.
+  void end(const std::string& request, std::int64_t draw, std::int64_t attempt, WriteTransaction& transaction);
 
   [[noreturn]] void lost(const std::string& request) const;  // a claim that should be ours
 
@@ -49,9 +53,9 @@ class AnswerStore::State {
   Statement find_claim{db, "SELECT owner FROM claims WHERE request = ? AND draw = ? AND attempt = ?"};
   Statement committed{db, "SELECT spent + billed, set_aside FROM ledger"};
   Statement add_claim{db, "INSERT INTO claims(request, draw, attempt, task, key, price, picodollars, owner, sent, at) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, 0, ?8)"};
-  Statement mark_sent{db, "UPDATE claims SET sent = 1, picodollars = price WHERE request = ? AND draw = ? AND attempt = ? AND owner = ?"};
+  Statement mark_sent{db, "UPDATE claims SET sent = ?, picodollars = price WHERE request = ? AND draw = ? AND attempt = ? AND owner = ?"};
   Statement mark_billed{db, "UPDATE claims SET sent = 0, picodollars = 0 WHERE request = ? AND draw = ? AND attempt = ? AND owner = ?"};
-  Statement own_claim{db, "SELECT task, key, price FROM claims WHERE request = ? AND draw = ? AND attempt = ? AND owner = ?"};
+  Statement own_claim{db, "SELECT task, key, price, picodollars FROM claims WHERE request = ? AND draw = ? AND attempt = ? AND owner = ?"};
   Statement end_claim{db, "DELETE FROM claims WHERE request = ? AND draw = ? AND attempt = ? AND owner = ?"};
   Statement sent_by{db, "SELECT request, draw, attempt, task, key, picodollars FROM claims WHERE owner = ? AND sent = 1"};
   Statement end_all{db, "DELETE FROM claims WHERE owner = ?"};

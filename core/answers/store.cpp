@@ -55,6 +55,14 @@ std::vector<std::string> AnswerStore::State::claiming_owners() {
   return ids;
 }
 
+Claim AnswerStore::State::room(std::int64_t price, double budget) {
+  const std::int64_t most = std::llround(std::min(budget, 9e6) * 1e12) - price;
+  committed.start().step();
+  const std::int64_t gone = committed.integer(0), set_aside = committed.integer(1);
+  committed.reset();
+  return budget <= 0 || gone + set_aside <= most ? Claim::kTaken : gone <= most ? Claim::kNoRoomYet : Claim::kNoBudget;
+}
+
 void AnswerStore::State::add_billed(const PossiblyBilled& b) {
   bill.start().bind(b.request).bind(b.draw).bind(b.attempt).bind(b.task).bind(b.key).bind(b.why).bind(picodollars(b.price)).bind(b.at);
   bill.bind(billed_digest(b)).run();
@@ -76,6 +84,12 @@ bool AnswerStore::State::bury_the_dead() {
     any = true;
   }
   return any;
+}
+
+void AnswerStore::State::end(const std::string& request, std::int64_t draw, std::int64_t attempt, WriteTransaction& transaction) {
+  end_claim.start().bind(request).bind(draw).bind(attempt).bind(owner->id()).run();
+  transaction.commit();
+  own_claims -= db.changed_rows();
 }
 
 bool AnswerStore::State::insert(const StoredAnswer& answer) {
@@ -162,15 +176,8 @@ Claim AnswerStore::claim(const std::string& request, std::int64_t draw, std::int
     s.bury(owner, "killed");
     buried = true;
   }
-  const auto room = [&] {
-    const std::int64_t most = std::llround(std::min(budget, 9e6) * 1e12) - picodollars(price);
-    s.committed.start().step();
-    const std::int64_t gone = s.committed.integer(0), set_aside = s.committed.integer(1);
-    s.committed.reset();
-    return budget <= 0 || gone + set_aside <= most ? Claim::kTaken : gone <= most ? Claim::kNoRoomYet : Claim::kNoBudget;
-  };
-  Claim claim = room();
-  if (claim == Claim::kNoRoomYet && s.bury_the_dead()) buried = true, claim = room();
+  Claim claim = s.room(picodollars(price), budget);
+  if (claim == Claim::kNoRoomYet && s.bury_the_dead()) buried = true, claim = s.room(picodollars(price), budget);
   if (claim == Claim::kTaken) {
     s.add_claim.start().bind(request).bind(draw).bind(attempt).bind(task).bind(key).bind(picodollars(price)).bind(s.owner->id()).bind(now()).run();
     ++s.own_claims;
@@ -182,7 +189,7 @@ Claim AnswerStore::claim(const std::string& request, std::int64_t draw, std::int
 void AnswerStore::sending(const std::string& request, std::int64_t draw, std::int64_t attempt) {
   State& s = *state_;
   WriteTransaction transaction(s.db);
-  if (s.mark_sent.start().bind(request).bind(draw).bind(attempt).bind(s.owner->id()).run(); s.db.changed_rows() == 0) s.lost(request);
+  if (s.mark_sent.start().bind(std::int64_t{1}).bind(request).bind(draw).bind(attempt).bind(s.owner->id()).run(); s.db.changed_rows() == 0) s.lost(request);
   transaction.commit();
 }
 
@@ -193,9 +200,21 @@ void AnswerStore::possibly_billed(const std::string& request, std::int64_t draw,
   const PossiblyBilled billed{request, draw, attempt, s.own_claim.text(0), s.own_claim.text(1), why, dollars(s.own_claim.integer(2)), now()};
   s.own_claim.reset();
   s.add_billed(billed);
-  // The money that was set aside is gone, for all we know. The next try, when there is one, sets its own aside as it leaves.
+  // The money that was set aside is gone, for all we know.
   s.mark_billed.start().bind(request).bind(draw).bind(attempt).bind(s.owner->id()).run();
   transaction.commit();
+}
+
+bool AnswerStore::again(const std::string& request, std::int64_t draw, std::int64_t attempt, double budget) {
+  State& s = *state_;
+  WriteTransaction transaction(s.db);
+  if (!s.own_claim.start().bind(request).bind(draw).bind(attempt).bind(s.owner->id()).step()) s.lost(request);
+  const std::int64_t price = s.own_claim.integer(2), set_aside = s.own_claim.integer(3);
+  s.own_claim.reset();
+  if (set_aside < price && s.room(price, budget) != Claim::kTaken) return false;
+  s.mark_sent.start().bind(std::int64_t{0}).bind(request).bind(draw).bind(attempt).bind(s.owner->id()).run();
+  transaction.commit();
+  return true;
 }
 
 void AnswerStore::put(const StoredAnswer& answer) {
@@ -203,19 +222,12 @@ void AnswerStore::put(const StoredAnswer& answer) {
   WriteTransaction transaction(s.db);
   if (!s.insert(answer) && answer.cost > 0)
     s.add_billed({answer.request, answer.draw, answer.attempt, answer.task, answer.key, "answered twice", answer.cost, answer.at});
-  s.end_claim.start().bind(answer.request).bind(answer.draw).bind(answer.attempt).bind(s.owner->id()).run();
-  const std::int64_t ended = s.db.changed_rows();
-  transaction.commit();
-  s.own_claims -= ended;
+  s.end(answer.request, answer.draw, answer.attempt, transaction);
 }
 
 void AnswerStore::release(const std::string& request, std::int64_t draw, std::int64_t attempt) {
-  State& s = *state_;
-  WriteTransaction transaction(s.db);
-  s.end_claim.start().bind(request).bind(draw).bind(attempt).bind(s.owner->id()).run();
-  const std::int64_t ended = s.db.changed_rows();
-  transaction.commit();
-  s.own_claims -= ended;
+  WriteTransaction transaction(state_->db);
+  state_->end(request, draw, attempt, transaction);
 }
 
 void AnswerStore::each(const AnswerFilter& filter, const std::function<void(const StoredAnswer&)>& visit) const {
@@ -258,13 +270,8 @@ StoreTotals AnswerStore::totals() const {
     if (row.integer(1) != 0) t.imported += count;
     t.prompt_tokens += std::llround(std::min(row.real(3), 1e18));
     t.completion_tokens += std::llround(std::min(row.real(4), 1e18));
-    switch (state_of(row.text(0)).value_or(StoredAnswer::State::kAccepted)) {
-      case StoredAnswer::State::kAccepted: t.accepted += count; break;
-      case StoredAnswer::State::kRepaired: t.repaired += count; break;
-      case StoredAnswer::State::kRejected: t.rejected += count; break;
-      case StoredAnswer::State::kRefused: t.refused += count; break;
-      case StoredAnswer::State::kGaveUp: t.gave_up += count; break;
-    }
+    std::int64_t* const by_state[] = {&t.accepted, &t.repaired, &t.rejected, &t.refused, &t.gave_up};  // in the order of StoredAnswer::State
+    *by_state[static_cast<std::size_t>(state_of(row.text(0)).value_or(StoredAnswer::State::kAccepted))] += count;
   }
   Statement ledger(state_->db, "SELECT spent, set_aside, billed FROM ledger");
   if (ledger.start().step()) {

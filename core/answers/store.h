@@ -86,8 +86,11 @@ class AnswerStore {
   /// The bytes are about to leave: from now on a kill makes it possibly billed.
   void sending(const std::string& request, std::int64_t draw, std::int64_t attempt);
   /// At once, when a try ran into a time-out or a cut connection after it was sent: what was set aside for it counts as billed from now on. The claim
-  /// stays; another sending() sets its price aside anew, and does not look at the budget.
+  /// stays.
   void possibly_billed(const std::string& request, std::int64_t draw, std::int64_t attempt, const std::string& why);
+  /// A try came to nothing, and another is to follow: until its sending() nothing is under way. Sets the price aside anew when it was taken for
+  /// billed; false when the budget has no room for that, and nothing is changed.
+  bool again(const std::string& request, std::int64_t draw, std::int64_t attempt, double budget);
   /// Records the outcome and ends the claim, in one transaction. The first answer to an attempt stays: a second one is possibly billed
   /// ("answered twice"). Only a giving up is replaced, and an import by another of the same file name.
   void put(const StoredAnswer& answer);

@@ -70,6 +70,7 @@ ChatClient& Endpoint::speak_for(Asker& asker) {
   ChatClient::Hooks hooks;
   hooks.sending = [this](std::int64_t id, int) { asker_->sending(id); };
   hooks.unanswered = [this](std::int64_t id, const std::string& reason) { asker_->unanswered(id, reason); };
+  hooks.again = [this](std::int64_t id) { return asker_->again(id); };
   hooks.done = [this](std::int64_t id, ChatReply&& reply) { asker_->done(id, std::move(reply)); };
   hooks.idle = [this] {
     (void)stopped();  // looks whether the user asked to
@@ -281,13 +282,19 @@ void Asker::unanswered(std::int64_t id, const std::string& reason) {
   ++figures_.possibly_billed;
 }
 
+bool Asker::again(std::int64_t id) {
+  const Question& question = under_way_.at(id);
+  return store_.again(question.request, question.draw, question.attempt, setup_.endpoint.budget);
+}
+
 void Asker::done(std::int64_t id, ChatReply&& reply) {
   using Kind = ChatReply::Kind;
   auto node = under_way_.extract(id);
   Question& question = node.mapped();
-  if (reply.kind == Kind::kStopped || reply.kind == Kind::kUnusable) {
+  if (reply.kind == Kind::kStopped || reply.kind == Kind::kUnusable || reply.kind == Kind::kHeldBack) {
     store_.release(question.request, question.draw, question.attempt);
     if (reply.kind == Kind::kUnusable) watch(reply);
+    if (reply.kind == Kind::kHeldBack) waiting_.push_back(std::move(question));  // what is under way may cost less than it might
     return;
   }
   StoredAnswer stored = row(question, reply);

@@ -90,6 +90,7 @@ class Asker {
   void settle_waiting();
   void sending(std::int64_t id);
   void unanswered(std::int64_t id, const std::string& reason);
+  bool again(std::int64_t id);
   void done(std::int64_t id, ChatReply&& reply);
   StoredAnswer row(const Question& question, const ChatReply& reply) const;
   bool read(const Question& question, StoredAnswer& stored);  ///< whether it is to be asked again

@@ -18,10 +18,6 @@ namespace oncekit {
 namespace fs = std::filesystem;
 namespace {
 
-std::string price_text(double price, const AugmentSetup& setup) {
-  return fmt::format("at most {:.2f} USD for a first attempt at each, {:.2f} with all {} attempts", price, price * static_cast<double>(setup.answers.attempts), setup.answers.attempts);
-}
-
 // Before the first request: what it may cost, and what leaves the machine.
 void announce(const AugmentFigures& figures, const AugmentSetup& setup, double price) {
   if (figures.wanted == 0) return;
@@ -29,7 +25,7 @@ void announce(const AugmentFigures& figures, const AugmentSetup& setup, double p
   if (figures.missing > 0 && setup.asks()) {
     text += fmt::format("; asks {} at {}", setup.endpoint.model, shown_host(setup.endpoint.url));
     if (!on_this_machine(setup.endpoint.url)) {
-      text += ", " + price_text(price, setup);
+      text += ", at most " + price_text(price, setup);
       if (figures.about_users > 0) text += "; what readers have read leaves this machine, for that host";
     }
   }
@@ -40,7 +36,7 @@ void check_allowed(const AugmentFigures& figures, const AugmentSetup& setup, dou
   const EndpointOptions& e = setup.endpoint;
   if (on_this_machine(e.url) || e.budget > 0 || (e.input_price == 0 && e.output_price == 0)) return;
   throw Error(ErrorKind::kUsage,
-              fmt::format("[augmenter.{}] would ask {} {} questions ({}), and [endpoint] sets no budget", figures.name, shown_host(e.url), figures.missing, price_text(price, setup)),
+              fmt::format("[augmenter.{}] would ask {} {} questions (at most {}), and [endpoint] sets no budget", figures.name, shown_host(e.url), figures.missing, price_text(price, setup)),
               "set endpoint.budget=USD, or answers.ask=false to go on with what the store has; `oncekit augment RECIPE --dry-run` shows all figures");
 }
 

@@ -89,11 +89,11 @@ std::string guard_summary(const AugmentFigures& figures);
 /// For people: one paragraph an augmenter.
 std::string augment_text(const std::vector<AugmentFigures>& figures, const AugmentSetup& setup);
 
+/// "0.0123 USD for a first attempt at each, 0.0369 with all 3 attempts".
+std::string price_text(double first_attempts, const AugmentSetup& setup);
+
 /// Of [endpoint] url: whether it leads to this very machine; the host, for messages. Both throw as host_of() does.
 bool on_this_machine(const std::string& url);
 std::string shown_host(const std::string& url);
-
-/// 16 hex digits of all that a corpus holds.
-std::string corpus_digest(const Corpus& corpus);
 
 }  // namespace oncekit

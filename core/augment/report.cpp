@@ -1,4 +1,4 @@
-// What augmentation came to, for people; and a digest of what it made.
+// What augmentation may cost and what it came to, for people.
 #include <fmt/format.h>
 
 #include "augment/asker.h"
@@ -13,6 +13,10 @@ std::string share(std::int64_t part, std::int64_t whole) {
 }
 
 }  // namespace
+
+std::string price_text(double first_attempts, const AugmentSetup& setup) {
+  return fmt::format("{:.4f} USD for a first attempt at each, {:.4f} with all {} attempts", first_attempts, first_attempts * static_cast<double>(setup.answers.attempts), setup.answers.attempts);
+}
 
 std::string guard_summary(const AugmentFigures& f) {
   return fmt::format("{} of {} histories get an answer; {} {}{}", f.guard.given, f.guard.histories, f.guard.withheld,
@@ -33,8 +37,7 @@ std::string one(const AugmentFigures& f, const AugmentSetup& setup) {
   if (setup.dry_run) {
     line("to be asked", fmt::format("{}{} of {} at {}", f.provisional ? "about " : "", f.missing, setup.endpoint.model, shown_host(setup.endpoint.url)));
     if (f.provisional) line("", "an augmenter before it lacks answers: with them these questions will be others, and all may be asked");
-    line("at most", fmt::format("{} prompt tokens, {} answer tokens, {:.4f} USD for a first attempt at each; {:.4f} USD with all {} attempts", f.prompt_tokens, f.completion_tokens, f.cost,
-                                f.cost * static_cast<double>(setup.answers.attempts), setup.answers.attempts));
+    line("at most", fmt::format("{} prompt tokens, {} answer tokens, {}", f.prompt_tokens, f.completion_tokens, price_text(f.cost, setup)));
   } else if (f.asked > 0) {
     line("asked", fmt::format("{} requests, {} answers, {} tries again{}, in {:.1f} s ({:.1f} answers/s)", f.asked, f.answered, f.retried,
                               f.possibly_billed > 0 ? fmt::format(", {} tries unanswered and possibly billed", f.possibly_billed) : "", f.seconds,
@@ -97,51 +100,6 @@ std::string augment_text(const std::vector<AugmentFigures>& figures, const Augme
   }
   if (figures.size() > 1 && cost > 0) text += fmt::format("in all             {:.4f} USD\n", cost);
   return text;
-}
-
-std::string corpus_digest(const Corpus& corpus) {
-  std::string all;
-  const auto bytes = [&](const void* data, std::size_t size) {
-    all += digest(std::string_view(static_cast<const char*>(data), size));
-  };
-  const auto vector = [&](const auto& values) { bytes(values.data(), values.size() * sizeof(values[0])); };
-  const auto column = [&](const StringColumn& strings) {
-    all += digest(strings.bytes());
-    bytes(strings.offsets().data(), strings.offsets().size_bytes());
-  };
-  const auto ragged = [&](const auto& lists) {
-    bytes(lists.values().data(), lists.values().size_bytes());
-    bytes(lists.offsets().data(), lists.offsets().size_bytes());
-  };
-  const auto lists = [&](const std::map<std::string, ListAttribute>& attributes) {
-    for (const auto& [name, attribute] : attributes) {
-      all += name;
-      column(attribute.vocabulary);
-      ragged(attribute.values);
-    }
-  };
-  column(corpus.items.ids);
-  for (const auto& [name, strings] : corpus.items.attributes) {
-    all += name;
-    column(strings);
-  }
-  all += std::to_string(corpus.items.listed);
-  column(corpus.users.ids);
-  lists(corpus.users.attributes);
-  ragged(corpus.histories);
-  vector(corpus.clicks_before);
-  vector(corpus.real_clicks);
-  vector(corpus.history_users);
-  lists(corpus.profiles);
-  for (const Impressions* part : {&corpus.train, &corpus.dev, &corpus.test}) {
-    column(part->ids);
-    vector(part->users);
-    vector(part->histories);
-    vector(part->times);
-    ragged(part->candidates);
-    vector(part->labels);
-  }
-  return digest(all);
 }
 
 }  // namespace oncekit

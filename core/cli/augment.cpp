@@ -1,6 +1,7 @@
 // oncekit augment: asks for what a recipe's augmenters lack, or says what that would cost.
 #include "augment/augment.h"
 #include "cli/commands.h"
+#include "data/digest.h"
 #include "run/pipeline.h"
 #include "run/session.h"
 

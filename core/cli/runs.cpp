@@ -26,12 +26,6 @@ nlohmann::ordered_json as_json(const RunRecord& run) {
   return json;
 }
 
-double metric(const RunRecord& run, const std::string& name) {
-  for (const auto& [key, value] : run.results)
-    if (key == name || key == "leaky/" + name) return value;
-  return std::nan("");
-}
-
 void list(Context& context) {
   const std::vector<RunRecord> runs = list_runs(context.out_folder);
   if (context.json) {
@@ -48,7 +42,7 @@ void list(Context& context) {
   for (const RunRecord& run : runs) width = std::max(width, run.name.size());
   context.out << fmt::format("{:<{}}  {:<11} {:>9}  {:>8}  {}\n", "run", width, "state", "test/auc", "seconds", "title");
   for (const RunRecord& run : runs) {
-    const double auc = metric(run, "test/auc"), seconds = metric(run, "time/total_s");
+    const double auc = result(run.results, "test/auc").value_or(NAN), seconds = result(run.results, "time/total_s").value_or(NAN);
     context.out << fmt::format("{:<{}}  {:<11} {:>9}  {:>8}  {}{}\n", run.name, width, run.state, std::isnan(auc) ? "-" : fmt::format("{:.4f}", auc),
                                std::isnan(seconds) ? "-" : fmt::format("{:.1f}", seconds), run.demo ? "[demo] " : "", run.title);
   }

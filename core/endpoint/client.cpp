@@ -281,13 +281,14 @@ class ChatClient::State {
     }
     if (verdict.kind != Verdict::Kind::kAnswer) ++figures_.faults[reply.reason];
     if (verdict.kind == Verdict::Kind::kTryAgain) {
-      if (job->tries < options_.tries) {
+      const bool tries_left = job->tries < options_.tries;
+      if (tries_left && (over() || !hooks_.again || hooks_.again(job->id))) {
         if (!over()) ++figures_.retried;
         waiting_.emplace(now_s() + pause_s(*job, asked), std::move(job));
         return;
       }
-      reply.kind = ChatReply::Kind::kGaveUp;
-      ++figures_.gave_up;
+      reply.kind = tries_left ? ChatReply::Kind::kHeldBack : ChatReply::Kind::kGaveUp;
+      if (!tries_left) ++figures_.gave_up;
     } else if (verdict.kind == Verdict::Kind::kUnusable) {
       reply.kind = ChatReply::Kind::kUnusable;
       if (!unusable_) unusable_ = reply;

@@ -45,6 +45,7 @@ struct ChatReply {
     kUnusable,    ///< no request can work: key refused (401, 403), unknown model (404), a certificate, a redirect elsewhere, the bundled mock
                   ///< in another model's name. Nothing more is sent
     kStopped,     ///< stop() came before an answer
+    kHeldBack,    ///< a try came to nothing, and the hook `again` allowed no other
   };
   Kind kind = Kind::kAnswer;
   std::string text, finish_reason;
@@ -71,6 +72,8 @@ class ChatClient {
     std::function<void(std::int64_t id, int attempt)> sending;   ///< right before a request's bytes leave, at each try
     /// A try was sent whole, and its answer is lost: it may be billed. Before anything else becomes of the request.
     std::function<void(std::int64_t id, const std::string& reason)> unanswered;
+    /// A try came to nothing, and another is about to be put off to its time; false: the request is done as kHeldBack.
+    std::function<bool(std::int64_t id)> again;
     std::function<void(std::int64_t id, ChatReply&& reply)> done;  ///< may call submit_later(), never submit()
     std::function<void()> idle;                                  ///< every tenth of a second or so: progress, cancellation (may throw)
   };

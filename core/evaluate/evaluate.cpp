@@ -24,12 +24,6 @@ void require_labels(const Impressions& impressions) {
               "an unlabelled test set gives a prediction file; take metrics from the dev split");
 }
 
-[[noreturn]] void fail_on_nan(const Impressions& impressions, std::size_t row) {
-  throw Error(ErrorKind::kRun,
-              fmt::format("the score of a candidate of impression {} is not a number", impressions.ids[row]),
-              "training has diverged or an encoder divides by zero: try a smaller [train] lr, or [train] clip = 1");
-}
-
 // Impressions of each group; groups in the order in which they first appear.
 struct Groups {
   std::vector<std::int64_t> offsets{0};
@@ -189,6 +183,12 @@ void fill_table(const State& state, const Impressions& impressions, bool by_user
 
 }  // namespace
 
+void check_score(float score, const Impressions& impressions, std::size_t row) {
+  if (!std::isnan(score)) return;
+  throw Error(ErrorKind::kRun, fmt::format("the score of a candidate of impression {} is not a number", impressions.ids[row]),
+              "training has diverged or an encoder divides by zero: try a smaller [train] lr, or [train] clip = 1");
+}
+
 Metrics evaluate(const EvaluationContext& context, const Impressions& impressions, std::span<const float> scores, GroupTable* groups) {
   const State& state = context.state();
   require_labels(impressions);
@@ -211,7 +211,7 @@ Metrics evaluate(const EvaluationContext& context, const Impressions& impression
       for (std::int32_t row : rows) {
         const auto i = static_cast<std::size_t>(row);
         for (std::size_t c = offsets[i]; c < offsets[i + 1]; ++c) {
-          if (std::isnan(scores[c])) fail_on_nan(impressions, i);
+          check_score(scores[c], impressions, i);
           joined_scores.push_back(scores[c]);
           joined_labels.push_back(impressions.labels[c]);
         }
@@ -261,7 +261,7 @@ Metrics evaluate_catalogue(const EvaluationContext& context, const Impressions& 
         kept_labels.clear();
         for (std::size_t item = 0; item < listed; ++item) {
           if (role[item] == 2) continue;
-          if (std::isnan(row[item])) fail_on_nan(impressions, i);
+          check_score(row[item], impressions, i);
           kept_scores.push_back(row[item]);
           kept_labels.push_back(role[item]);
         }

@@ -42,6 +42,9 @@ class EvaluationContext {
   std::unique_ptr<State> state_;
 };
 
+/// Throws Error(kRun) that names the impression in this row when a score of its candidates is NaN.
+void check_score(float score, const Impressions& impressions, std::size_t row);
+
 /// scores: one number a listed candidate, parallel to impressions.candidates.values(). Deterministic on any number of threads.
 /// Throws Error(kRun) when a score is NaN, naming the impression.
 Metrics evaluate(const EvaluationContext& context, const Impressions& impressions, std::span<const float> scores,

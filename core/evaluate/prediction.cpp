@@ -1,12 +1,11 @@
 #include "evaluate/prediction.h"
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 #include <vector>
 
 #include "base/files.h"
-#include "oncekit/error.h"
+#include "evaluate/evaluate.h"
 
 namespace oncekit {
 
@@ -16,9 +15,7 @@ void write_prediction(const Impressions& impressions, std::span<const float> sco
   for (std::size_t i = 0; i < impressions.size(); ++i) {
     const std::size_t first = impressions.candidates.offsets()[i], n = impressions.candidates.length(i);
     const std::span<const float> of = scores.subspan(first, n);
-    if (std::any_of(of.begin(), of.end(), [](float score) { return std::isnan(score); }))
-      throw Error(ErrorKind::kRun, "the score of a candidate of impression " + std::string(impressions.ids[i]) + " is not a number",
-                  "training has diverged: try a smaller [train] lr, or [train] clip = 1");
+    for (float score : of) check_score(score, impressions, i);
     order.resize(n);
     rank.resize(n);
     std::iota(order.begin(), order.end(), std::size_t{0});

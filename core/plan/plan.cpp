@@ -20,10 +20,6 @@ using State = PlanStep::State;
 
 std::string size_text(std::int64_t bytes) { return human_bytes(static_cast<double>(bytes)); }
 
-bool has_result(const RunRecord& run, const std::string& name) {
-  return std::any_of(run.results.begin(), run.results.end(), [&](const auto& result) { return result.first == name; });
-}
-
 /// Walks through a run's stages until one cannot be looked at.
 class Planner {
  public:
@@ -54,15 +50,15 @@ class Planner {
   std::optional<RunRecord> finished_run(const std::filesystem::path& runs) const {
     std::vector<RunRecord> all = list_runs(runs);
     const auto found = std::find_if(all.rbegin(), all.rend(), [&](const RunRecord& run) {
-      return run.state == "done" && run.title == session_.recipe_options().title && run.demo == session_.recipe().demo() && has_result(run, "train/samples_per_s");
+      return run.state == "done" && run.title == session_.recipe_options().title && run.demo == session_.recipe().demo() && result(run.results, "train/samples_per_s");
     });
     return found == all.rend() ? std::nullopt : std::optional(std::move(*found));
   }
   // A figure of that run.
   std::optional<double> measured(const std::string& name) const {
     if (!earlier_) return std::nullopt;
-    const auto found = std::find_if(earlier_->results.begin(), earlier_->results.end(), [&](const auto& result) { return result.first == name; });
-    return found == earlier_->results.end() || !(found->second > 0) ? std::nullopt : std::optional(found->second);
+    const std::optional<double> found = result(earlier_->results, name);
+    return found && *found > 0 ? found : std::nullopt;
   }
 
   std::vector<PlanStep> rest(const std::vector<std::string>& stages) {

@@ -115,8 +115,4 @@ Problems unmet_needs(const Recipe& recipe, const Description& data, Catalog* cat
   return Needs(recipe, data, catalog).check();
 }
 
-void check_needs(const Recipe& recipe, const Description& data, Catalog* catalog) {
-  unmet_needs(recipe, data, catalog).raise(ErrorKind::kUsage);
-}
-
 }  // namespace oncekit

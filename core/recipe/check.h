@@ -11,7 +11,4 @@ namespace oncekit {
 /// give. With a catalog, the hints also name components the recipe does not use (which loads their plugins).
 Problems unmet_needs(const Recipe& recipe, const Description& data, Catalog* catalog = nullptr);
 
-/// Throws Error(kUsage) that lists them.
-void check_needs(const Recipe& recipe, const Description& data, Catalog* catalog = nullptr);
-
 }  // namespace oncekit

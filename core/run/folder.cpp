@@ -100,6 +100,12 @@ void RunFolder::results(const ResultList& results) const {
   write_file(file("results.json"), json.dump(2) + "\n");
 }
 
+std::optional<double> result(const ResultList& results, const std::string& name) {
+  for (const auto& [key, value] : results)
+    if (key == name || key == "leaky/" + name) return value;
+  return std::nullopt;
+}
+
 ResultList read_results(const fs::path& file) {
   ResultList results;
   const Json json = parse(file);  // lives as long as the loop

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,6 +12,9 @@ namespace oncekit {
 
 /// results.json: flat, in the order it is to be read.
 using ResultList = std::vector<std::pair<std::string, double>>;
+
+/// One figure of it, under its name or as "leaky/NAME".
+std::optional<double> result(const ResultList& results, const std::string& name);
 
 /// An open run folder, locked against a second process for as long as the object lives.
 class RunFolder {

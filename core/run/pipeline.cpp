@@ -9,6 +9,7 @@
 #include "base/files.h"
 #include "base/log_sink.h"
 #include "cache/digest.h"
+#include "data/digest.h"
 #include "data/stats.h"
 #include "evaluate/evaluate.h"
 #include "model/build.h"
@@ -74,7 +75,7 @@ void append(ResultList& results, const std::string& prefix, const Metrics& metri
 fs::path newest_unfinished(const fs::path& out, const std::string& hash) {
   fs::path found;
   for (const RunRecord& run : list_runs(out))
-    if (run.hash == hash && run.state != "done" && run.state != "running" && run.state != "damaged") found = run.folder;
+    if (run.hash == hash && run.state != "done" && run.state != "running") found = run.folder;
   return found;
 }
 
@@ -102,12 +103,9 @@ class Run {
       stage("evaluate", [&] { evaluate_model(); });
       stage("rankers", [&] { evaluate_rankers(); });
       finish();
-    } catch (const Error& e) {
-      folder_.status(e.kind() == ErrorKind::kInterrupted ? "interrupted" : "failed", stage_, e.what());
-      log::set_file({});
-      throw;
-    } catch (const std::exception& e) {  // LibTorch's, or memory that ran out
-      folder_.status("failed", stage_, e.what());
+    } catch (const std::exception& e) {  // ours, LibTorch's, or memory that ran out
+      const auto* error = dynamic_cast<const Error*>(&e);
+      folder_.status(error && error->kind() == ErrorKind::kInterrupted ? "interrupted" : "failed", stage_, e.what());
       log::set_file({});
       throw;
     }
@@ -325,7 +323,7 @@ namespace {
 
 // Other tables made the model, and stand as they were.
 void check_eval_override(const std::string& text) {
-  const std::string key = text.substr(text.find_first_not_of("+~") == std::string::npos ? 0 : text.find_first_not_of("+~"));
+  const std::string key = text.substr(std::min(text.find_first_not_of("+~"), text.size()));
   for (const char* table : {"dataset.", "evaluate.", "answers."})
     if (key.starts_with(table)) return;
   throw Error(ErrorKind::kUsage, "override '" + text + "' changes nothing: a run that is evaluated again keeps its model", "set keys of [dataset], [evaluate] or [answers]; train anew for others");

@@ -47,6 +47,14 @@ std::filesystem::path answer_store(const std::string& named, const std::filesyst
   return variable && *variable && named == AnswersOptions().store ? std::filesystem::path(variable) : std::filesystem::path(named);
 }
 
+std::unique_ptr<Dataset> make_dataset(const UsedComponent& used) {
+  return call_plugin(*used.spec, "construct", [&] { return used.spec->make_dataset(*used.options); });
+}
+
+Description describe(const UsedComponent& used, Dataset& dataset) {
+  return call_plugin(*used.spec, "describe", [&] { return dataset.describe(); });
+}
+
 ComponentChoice choice(const UsedComponent& used) { return {used.spec, used.options.get()}; }
 
 }  // namespace
@@ -72,15 +80,14 @@ Session::~Session() = default;
 const Description& Session::description() {
   if (description_) return *description_;
   const UsedComponent& used = recipe_.component("dataset");
-  if (!dataset_) dataset_ = call_plugin(*used.spec, "construct", [&] { return used.spec->make_dataset(*used.options); });
-  description_ = call_plugin(*used.spec, "describe", [&] { return dataset_->describe(); });
+  if (!dataset_) dataset_ = make_dataset(used);
+  description_ = describe(used, *dataset_);
   return *description_;
 }
 
 Description describe_data(const Recipe& recipe) {
   const UsedComponent& used = recipe.component("dataset");
-  const std::unique_ptr<Dataset> dataset = call_plugin(*used.spec, "construct", [&] { return used.spec->make_dataset(*used.options); });
-  return call_plugin(*used.spec, "describe", [&] { return dataset->describe(); });
+  return describe(used, *make_dataset(used));
 }
 
 void check_fit(const Recipe& recipe, const Description& data, Catalog* catalog) {
@@ -101,7 +108,7 @@ void Session::load_data() {
   check_fit(recipe_, description());
   const UsedComponent& used = recipe_.component("dataset");
   corpus_ = call_plugin(*used.spec, "load", [&] { return dataset_->load(workspace_); });
-  description_ = call_plugin(*used.spec, "describe", [&] { return dataset_->describe(); });
+  description_ = describe(used, *dataset_);
   if (run_options().shuffle_histories) shuffle_histories(corpus_, workspace_.rng("shuffle_histories"));
 }
 

@@ -179,6 +179,30 @@ TEST_CASE("a time-out is remembered, and the next try is a new one", "[unit]") {
   for (const PossiblyBilled& b : store.possibly_billed()) CHECK(b.why == "timed out");
 }
 
+TEST_CASE("another try of a request needs room for its own price", "[unit]") {
+  const TempFolder temp;
+  {
+    AnswerStore store = AnswerStore::open(temp.path / "a.db");
+    CHECK(claim_of(store, 1, 0.5, 1.2) == Claim::kTaken);
+    store.sending(request_of(1), 0, 0);
+    CHECK(store.again(request_of(1), 0, 0, 1.2));  // refused unread, as with a 429: what was set aside still is
+    CHECK(store.totals().set_aside == 0.5);
+    store.sending(request_of(1), 0, 0);
+    store.possibly_billed(request_of(1), 0, 0, "timed out");
+    CHECK(store.again(request_of(1), 0, 0, 1.2));  // 0.5 billed, 0.5 set aside
+    CHECK(store.totals().set_aside == 0.5);
+    store.sending(request_of(1), 0, 0);
+    store.possibly_billed(request_of(1), 0, 0, "timed out");
+    CHECK_FALSE(store.again(request_of(1), 0, 0, 1.2));
+    CHECK(store.totals().set_aside == 0);
+    CHECK(store.totals().possibly_billed == 1);
+    CHECK(store.again(request_of(1), 0, 0, 0));  // no limit
+    CHECK_THROWS_AS(store.again(request_of(5), 0, 0, 0), Error);
+  }
+  // It waited for its next try: closing, as a kill would, has nothing to add.
+  CHECK(AnswerStore::open(temp.path / "a.db").possibly_billed().size() == 2);
+}
+
 TEST_CASE("the budget is kept to the last fraction: answers, what is set aside, what was possibly billed", "[unit]") {
   for (const double price : {0.1, 0.01, 1e-3, 7e-7, 1e-9, 0.0123456789}) {
     for (const int n : {1, 3, 10, 33}) {

@@ -91,6 +91,29 @@ TEST_CASE("every try whose answer is lost is booked when it happens", "[fault][a
   CHECK(w.store().totals().set_aside == 0);
 }
 
+TEST_CASE("lost answers do not pass the budget", "[fault][augment]") {
+  World w;
+  w.setup.endpoint.input_price = 0;
+  w.setup.endpoint.output_price = 1000;  // 0.032 USD at most
+  SECTION("all are lost") {
+    w.setup.endpoint.budget = 0.2;
+    RawServer server([](const std::string&, int) { return Say{"", true}; });
+    CHECK_THROWS_WITH(w.run(server), Catch::Contains("budget of 0.20 USD is spent"));
+    CHECK(server.requests() == 6);
+    CHECK(w.store().totals().possibly_billed == Approx(6 * 0.032));
+  }
+  SECTION("one is lost, and its next try waits until others have cost less than they might") {
+    w.setup.endpoint.budget = 0.35;  // an answer costs 0.007
+    RawServer server([](const std::string&, int n) { return n == 0 ? Say{"", true} : Say{ok("title: one")}; });
+    CHECK(w.run(server).figures[0].covered == kItems);
+    CHECK(server.requests() == kItems + 1);
+    CHECK(w.store().totals().possibly_billed == Approx(0.032));
+  }
+  CHECK(w.store().totals().cost + w.store().totals().possibly_billed <= w.setup.endpoint.budget);
+  CHECK(w.store().totals().set_aside == 0);
+  CHECK(w.store().verify().empty());
+}
+
 TEST_CASE("a reject that finds no room in the budget is asked again when there is some", "[unit][augment]") {
   World w;
   w.options.value.picky = true;

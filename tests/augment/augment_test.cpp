@@ -1,6 +1,7 @@
 // Asking, keeping, asking again: a small augmenter against the mock server over real HTTP.
 #include "augment/repeater.h"
 #include "base/files.h"
+#include "data/digest.h"
 
 using namespace oncekit;
 using namespace oncekit::test;

@@ -137,6 +137,22 @@ TEST_CASE("Every fault of a try has one meaning, is tried again, and given up wh
   }
 }
 
+TEST_CASE("A try that may not be followed by another ends the request as held back", "[fault][endpoint]") {
+  RawServer server([](const std::string&, int) { return Say{http(503, "")}; });
+  Asked asked;
+  ChatClient::Hooks hooks = asked.hooks();
+  int allowed = 1;
+  hooks.again = [&](std::int64_t) { return allowed-- > 0; };
+  ChatClient client(quick(server.url()), 1, hooks);
+  client.submit(0, {"system", "user", 50, 0});
+  client.drain();
+  CHECK(server.requests() == 2);
+  REQUIRE(asked.done[0] == 1);
+  CHECK(asked.replies[0].kind == Kind::kHeldBack);
+  CHECK(client.figures().retried == 1);
+  CHECK(client.figures().gave_up == 0);
+}
+
 TEST_CASE("A kept connection that the server has closed costs a counted try, not a hidden one", "[fault][endpoint]") {
   // Answers once a connection, keeps it open, and cuts it at the second request.
   RawServer server([](const std::string&, int n) { return n % 2 == 0 ? Say{ok()} : Say{"", true}; });

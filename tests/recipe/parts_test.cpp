@@ -30,7 +30,7 @@ TEST_CASE("needs are met by the dataset, augmenters before, and parts before", "
   data.item_attributes = {"title", "category"};
   CHECK(unmet(load(file), data).empty());
   CHECK(unmet(load(file, {"user_encoder.use=poly", "interaction.use=attend"}), data).empty());
-  CHECK_NOTHROW(check_needs(load(file), data));
+  CHECK_NOTHROW(unmet_needs(load(file), data).raise(ErrorKind::kUsage));
   Description absent;  // what files hold that are not there is for loading to say
   absent.known = false;
   CHECK(unmet(load(file), absent).empty());
@@ -59,7 +59,7 @@ TEST_CASE("unmet needs name the component, the need and what would give it", "[e
       "user_encoder/poly"};
   CHECK(unmet(recipe, data, &catalog) == expected);
   try {
-    check_needs(recipe, data);
+    unmet_needs(recipe, data).raise(ErrorKind::kUsage);
     FAIL("it fits");
   } catch (const Error& e) {
     CHECK(e.kind() == ErrorKind::kUsage);
