@@ -1,7 +1,5 @@
 #include "plan/plan.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -46,13 +44,15 @@ class Planner {
     return options;
   }
 
-  // The newest run of this recipe that was trained to its end.
+  // The newest run that was trained to its end: of this very recipe, or else of one with its title.
   std::optional<RunRecord> finished_run(const std::filesystem::path& runs) const {
-    std::vector<RunRecord> all = list_runs(runs);
-    const auto found = std::find_if(all.rbegin(), all.rend(), [&](const RunRecord& run) {
-      return run.state == "done" && run.title == session_.recipe_options().title && run.demo == session_.recipe().demo() && result(run.results, "train/samples_per_s");
-    });
-    return found == all.rend() ? std::nullopt : std::optional(std::move(*found));
+    std::optional<RunRecord> found;
+    const std::string hash = session_.recipe().hash();
+    for (RunRecord& run : list_runs(runs)) {
+      if (run.state != "done" || run.title != session_.recipe_options().title || run.demo != session_.recipe().demo() || !result(run.results, "train/samples_per_s")) continue;
+      if (run.hash == hash || !found || found->hash != hash) found = std::move(run);
+    }
+    return found;
   }
   // A figure of that run.
   std::optional<double> measured(const std::string& name) const {

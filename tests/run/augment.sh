@@ -68,6 +68,14 @@ if billed != twice: print(f"     reported and seen once: {len(billed - twice)} (
 P
 
 # Two processes, one store, one budget.
+kept() {  # what, store: it holds answers, and no more was spent than $budget
+  "$oncekit" answers ls --store "$2" --limit 1 --json >"$work/ls.json"
+  python3 -c "
+import json; t = json.load(open('$work/ls.json'))['totals']
+spent = t['cost'] + t['set_aside'] + t['possibly_billed']
+print(f'     spent {spent:.4f} of $budget USD on {t[\"answers\"]} answers, {t[\"possibly_billed\"]:.4f} of it on lost ones')
+raise SystemExit(spent > $budget or t['answers'] == 0)" && good "$1" || bad "$1"
+}
 serve two --latency 20
 for n in 1 2; do augment "$work/two.db" endpoint.budget=5 >"$work/two$n.json" & pids[n]=$!; done
 for n in 1 2; do wait "${pids[n]}" || bad "process $n of two"; done
@@ -77,12 +85,7 @@ verified "their store verifies" "$work/two.db"
 budget=0.02
 for n in 1 2; do augment "$work/poor.db" endpoint.budget=$budget >"$work/out$n" & pids[n]=$!; done
 for n in 1 2; do wait "${pids[n]}"; equal "a budget of $budget USD ends process $n with 1" $? 1; done
-"$oncekit" answers ls --store "$work/poor.db" --limit 1 --json >"$work/ls.json"
-python3 -c "
-import json; t = json.load(open('$work/ls.json'))['totals']
-spent = t['cost'] + t['set_aside'] + t['possibly_billed']
-print(f'     spent {spent:.4f} of $budget USD on {t[\"answers\"]} answers')
-raise SystemExit(spent > $budget or t['answers'] == 0)" && good "two processes keep one budget" || bad "two processes keep one budget"
+kept "two processes keep one budget" "$work/poor.db"
 
 # Faults.
 serve faulty --faults 0.1 --seed 3
@@ -98,6 +101,9 @@ if missing: sys.exit("FAIL answers are missing")
 print("ok   faults cost tries, not answers")
 P
 verified "the store verifies after faults" "$work/faulty.db"
+augment "$work/lean.db" endpoint.budget=$budget >"$work/out"
+equal "a budget of $budget USD ends a run with faults with 1" $? 1
+kept "lost answers do not pass the budget" "$work/lean.db"
 
 # The key. A wrong one is echoed by the server.
 ONCEKIT_TEST_KEY=sk-wr0ngwr0ngwr0ngwr0ngwr0ng augment "$work/wrong.db" >"$work/out"

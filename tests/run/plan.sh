@@ -50,6 +50,12 @@ ran=$(sed -n 's/^ *"train\/steps": \([0-9]*\).*/\1/p' "$work"/runs/*/results.jso
 if [ "$steps" = "$ran" ]; then echo "ok   and takes the $ran steps that it foretold"; else echo "FAIL $steps steps foretold, $ran taken"; failed=1; fi
 plan recipes/demo.toml train.epochs=1 train.batch_size=100 train.accumulate=3 --out "$work/runs"
 holds "afterwards it is told from that run" '0.2 * '"$trained"' < s["train"][0]["estimate"]["seconds"] < 5 * '"$trained"' and s["train"][0]["estimate"]["memory_bytes"] > 1e7'
+first=$(basename "$work"/runs/*)
+"$oncekit" run recipes/demo.toml train.epochs=1 train.batch_size=50 train.patience=0 --quiet --out "$work/runs" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+plan recipes/demo.toml train.epochs=1 train.batch_size=100 train.accumulate=3 train.patience=0 --out "$work/runs"
+holds "and still is when another one with its title came later" "'$first' in s['train'][0]['what']"
+plan recipes/demo.toml train.epochs=1 train.batch_size=25 --out "$work/runs"
+holds "a recipe that never ran is told from the newest with its title" "'as fast as' in s['train'][0]['what'] and '$first' not in s['train'][0]['what']"
 
 plan recipes/demo.toml $llama
 holds "a toy model comes before its states" 'state("prepare") == ["to do"] and "toy-model" in s["prepare"][0]["what"]'
