@@ -115,7 +115,13 @@ std::string results_table(const ResultList& results, bool color) {
     parts.clear();
   };
   flush();
+  for (const auto& [name, value] : results)
+    if (name.starts_with("augment/") && name.ends_with("/coverage")) parts.push_back(fmt::format("{:.1f}% of {}", 100 * value, name.substr(8, name.size() - 17)));
+  if (!parts.empty()) parts.front().insert(0, "answers: ");
+  if (const double usd = of("augment/cost_usd"); !std::isnan(usd)) parts.push_back(fmt::format("{:.4f} USD", usd));
+  flush();
   seconds("data", "time/data_s");
+  seconds("augment", "time/augment_s");
   seconds("prepare", "time/prepare_s");
   seconds("train", "time/train_s");
   seconds("evaluate", "time/evaluate_s");

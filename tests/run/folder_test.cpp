@@ -119,13 +119,14 @@ TEST_CASE("a stop asked for is met at the next check", "[unit]") {
 TEST_CASE("results become a table with the rankers beside the model", "[unit]") {
   const ResultList results{{"test/auc", 0.7}, {"test/ndcg@5", 0.41}, {"test/groups", 1200}, {"test/new/auc", 0.61}, {"test/new/ndcg@5", 0.3},
                            {"test/new/groups", 90}, {"rankers/popularity/test/auc", 0.5}, {"rankers/popularity/test/ndcg@5", 0.2},
-                           {"rankers/popularity/test/groups", 1200}, {"data/best_auc", 0.8}, {"time/train_s", 65.2}, {"memory/peak_mib", 312.4}};
+                           {"rankers/popularity/test/groups", 1200}, {"data/best_auc", 0.8},
+                           {"augment/profile/coverage", 1}, {"augment/chain/coverage", 0.975}, {"augment/cost_usd", 0.01234}, {"time/augment_s", 3.5}, {"time/train_s", 65.2}, {"memory/peak_mib", 312.4}};
   const std::string text = results_table(results, false);
   CHECK(text.find("model                   0.7000  0.4100   1,200") != std::string::npos);
   CHECK(text.find("  new ") != std::string::npos);
   CHECK(text.find("popularity (untrained)  0.5000") != std::string::npos);
   CHECK(text.find("66.7% of the possible gain") != std::string::npos);
-  CHECK(text.find("1 min 05 s") != std::string::npos);
+  CHECK(text.find("answers: 100.0% of profile, 97.5% of chain, 0.0123 USD\naugment 3.5 s, train 1 min 05 s") != std::string::npos);
   CHECK(results_table({{"leaky/test/auc", 0.9}, {"leaky/test/groups", 3}}, false).find("leaky/model") != std::string::npos);
   CHECK(results_table({}, false).empty());
 }
