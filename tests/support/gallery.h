@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <regex>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -22,7 +23,9 @@ inline std::string replaced(std::string text, const std::vector<std::pair<std::s
   return text;
 }
 
-inline void check_gallery(const std::string& name, const std::string& text) {
+inline void check_gallery(const std::string& name, std::string text) {
+  // A tree that lies in the folder for temporary files itself sees a TempFolder as its sibling.
+  text = std::regex_replace(text, std::regex("\\.\\./oncekit_test_\\w{6}/"), "");
   const auto file = std::filesystem::path(ONCEKIT_TREE) / "tests" / "errors" / (name + ".txt");
   if (std::getenv("ONCEKIT_UPDATE_GALLERY")) {
     std::filesystem::create_directories(file.parent_path());
