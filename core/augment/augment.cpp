@@ -9,6 +9,7 @@
 
 #include "augment/asker.h"
 #include "base/files.h"
+#include "base/human.h"
 #include "oncekit/augmenter.h"
 #include "oncekit/error.h"
 #include "oncekit/log.h"
@@ -21,7 +22,7 @@ namespace {
 // Before the first request: what it may cost, and what leaves the machine.
 void announce(const AugmentFigures& figures, const AugmentSetup& setup, double price) {
   if (figures.wanted == 0) return;
-  std::string text = fmt::format("{}: {} answers wanted, {}{} missing", figures.name, figures.wanted, figures.provisional ? "about " : "", figures.missing);
+  std::string text = fmt::format("{}: {} answers wanted, {}{} missing", figures.name, human_count(figures.wanted), figures.provisional ? "about " : "", human_count(figures.missing));
   if (figures.missing > 0 && setup.asks()) {
     text += fmt::format("; asks {} at {}", setup.endpoint.model, shown_host(setup.endpoint.url));
     if (!on_this_machine(setup.endpoint.url)) {
@@ -36,7 +37,7 @@ void check_allowed(const AugmentFigures& figures, const AugmentSetup& setup, dou
   const EndpointOptions& e = setup.endpoint;
   if (on_this_machine(e.url) || e.budget > 0 || (e.input_price == 0 && e.output_price == 0)) return;
   throw Error(ErrorKind::kUsage,
-              fmt::format("[augmenter.{}] would ask {} {} questions (at most {}), and [endpoint] sets no budget", figures.name, shown_host(e.url), figures.missing, price_text(price, setup)),
+              fmt::format("[augmenter.{}] would ask {} {} questions (at most {}), and [endpoint] sets no budget", figures.name, shown_host(e.url), human_count(figures.missing), price_text(price, setup)),
               "set endpoint.budget=USD, or answers.ask=false to go on with what the store has; `oncekit augment RECIPE --dry-run` shows all figures");
 }
 
@@ -70,16 +71,16 @@ std::string main_reasons(const AugmentFigures& figures) {
   for (const auto& [reason, count] : figures.rejects) reasons.emplace_back(-count, reason);
   std::sort(reasons.begin(), reasons.end());
   std::string text;
-  for (std::size_t i = 0; i < std::min<std::size_t>(3, reasons.size()); ++i) text += fmt::format("{}{} x {}", i ? ", " : "", -reasons[i].first, reasons[i].second);
+  for (std::size_t i = 0; i < std::min<std::size_t>(3, reasons.size()); ++i) text += fmt::format("{}{} x {}", i ? ", " : "", human_count(-reasons[i].first), reasons[i].second);
   return text;
 }
 
 void check_coverage(const AugmentFigures& figures, const AugmentSetup& setup) {
   if (setup.dry_run || setup.limit > 0 || figures.coverage() >= setup.answers.min_coverage) return;
   const std::string reasons = main_reasons(figures);
-  std::string message = fmt::format("[augmenter.{}]: {} of {} answers are there ({:.1f}%), and answers.min_coverage asks for {:.1f}%", figures.name, figures.covered,
-                                    figures.wanted, 100 * figures.coverage(), 100 * setup.answers.min_coverage);
-  if (figures.imports_withheld > 0) message += fmt::format("; for {} more there are imported answers, which the leak guard withholds", figures.imports_withheld);
+  std::string message = fmt::format("[augmenter.{}]: {} of {} answers are there ({:.1f}%), and answers.min_coverage asks for {:.1f}%", figures.name, human_count(figures.covered),
+                                    human_count(figures.wanted), 100 * figures.coverage(), 100 * setup.answers.min_coverage);
+  if (figures.imports_withheld > 0) message += fmt::format("; for {} more there are imported answers, which the leak guard withholds", human_count(figures.imports_withheld));
   if (!reasons.empty()) message += "; most failed so: " + reasons;
   const std::string hint = "look at `oncekit answers ls --task " + figures.name + " --state rejected`, raise answers.attempts, or lower answers.min_coverage";
   throw Error(ErrorKind::kRun, std::move(message),

@@ -4,6 +4,7 @@
 #include "augment/asker.h"
 #include "augment/augment.h"
 #include "base/files.h"
+#include "base/human.h"
 
 namespace oncekit {
 namespace {
@@ -19,9 +20,9 @@ std::string price_text(double first_attempts, const AugmentSetup& setup) {
 }
 
 std::string guard_summary(const AugmentFigures& f) {
-  return fmt::format("{} of {} histories get an answer; {} {}{}", f.guard.given, f.guard.histories, f.guard.withheld,
+  return fmt::format("{} of {} histories get an answer; {} {}{}", human_count(f.guard.given), human_count(f.guard.histories), human_count(f.guard.withheld),
                      f.leaky ? "only because answers.allow_leak overrides the guard: results are leaky/" : "withheld",
-                     f.guard.unknown > 0 ? fmt::format(" ({} because the prompt is not known)", f.guard.unknown) : "");
+                     f.guard.unknown > 0 ? fmt::format(" ({} because the prompt is not known)", human_count(f.guard.unknown)) : "");
 }
 
 namespace {
@@ -33,23 +34,23 @@ std::string one(const AugmentFigures& f, const AugmentSetup& setup) {
     line("questions", "none");
     return text;
   }
-  line("questions", fmt::format("{}, {} answers wanted{}", f.prompts, f.wanted, f.about_users > 0 ? "; they show what users clicked" : ""));
+  line("questions", fmt::format("{}, {} answers wanted{}", human_count(f.prompts), human_count(f.wanted), f.about_users > 0 ? "; they show what users clicked" : ""));
   if (setup.dry_run) {
-    line("to be asked", fmt::format("{}{} of {} at {}", f.provisional ? "about " : "", f.missing, setup.endpoint.model, shown_host(setup.endpoint.url)));
+    line("to be asked", fmt::format("{}{} of {} at {}", f.provisional ? "about " : "", human_count(f.missing), setup.endpoint.model, shown_host(setup.endpoint.url)));
     if (f.provisional) line("", "an augmenter before it lacks answers: with them these questions will be others, and all may be asked");
-    line("at most", fmt::format("{} prompt tokens, {} answer tokens, {}", f.prompt_tokens, f.completion_tokens, price_text(f.cost, setup)));
+    line("at most", fmt::format("{} prompt tokens, {} answer tokens, {}", human_count(f.prompt_tokens), human_count(f.completion_tokens), price_text(f.cost, setup)));
   } else if (f.asked > 0) {
-    line("asked", fmt::format("{} requests, {} answers, {} tries again{}, in {:.1f} s ({:.1f} answers/s)", f.asked, f.answered, f.retried,
-                              f.possibly_billed > 0 ? fmt::format(", {} tries unanswered and possibly billed", f.possibly_billed) : "", f.seconds,
+    line("asked", fmt::format("{} requests, {} answers, {} tries again{}, in {:.1f} s ({:.1f} answers/s)", human_count(f.asked), human_count(f.answered), human_count(f.retried),
+                              f.possibly_billed > 0 ? fmt::format(", {} tries unanswered and possibly billed", human_count(f.possibly_billed)) : "", f.seconds,
                               f.seconds > 0 ? static_cast<double>(f.answered) / f.seconds : 0.0));
-    line("cost", fmt::format("{:.4f} USD: {} prompt tokens, {} answer tokens", f.cost, f.prompt_tokens, f.completion_tokens));
+    line("cost", fmt::format("{:.4f} USD: {} prompt tokens, {} answer tokens", f.cost, human_count(f.prompt_tokens), human_count(f.completion_tokens)));
   }
-  line("there", fmt::format("{} of {} ({}){}{}", f.covered, f.wanted, share(f.covered, f.wanted), f.repaired > 0 ? fmt::format(", {} repaired", f.repaired) : "",
-                            f.imported > 0 ? fmt::format(", {} imported (prompt unknown: may leak)", f.imported) : ""));
-  if (f.imports_withheld > 0) line("  withheld", fmt::format("{} imported: their prompts had shown more than the history, or nobody knows what", f.imports_withheld));
-  for (const auto& [model, count] : f.models) line("  from", fmt::format("{}: {}", model.empty() ? "a model without a name" : model, count));
+  line("there", fmt::format("{} of {} ({}){}{}", human_count(f.covered), human_count(f.wanted), share(f.covered, f.wanted), f.repaired > 0 ? fmt::format(", {} repaired", human_count(f.repaired)) : "",
+                            f.imported > 0 ? fmt::format(", {} imported (prompt unknown: may leak)", human_count(f.imported)) : ""));
+  if (f.imports_withheld > 0) line("  withheld", fmt::format("{} imported: their prompts had shown more than the history, or nobody knows what", human_count(f.imports_withheld)));
+  for (const auto& [model, count] : f.models) line("  from", fmt::format("{}: {}", model.empty() ? "a model without a name" : model, human_count(count)));
   for (const auto& [reason, count] : f.rejects) {
-    line("  rejected", fmt::format("{} x {}", count, reason));
+    line("  rejected", fmt::format("{} x {}", human_count(count), reason));
     if (const auto found = f.examples.find(reason); found != f.examples.end() && !found->second.empty()) {
       std::string example = found->second.front();
       for (char& c : example)
@@ -57,12 +58,12 @@ std::string one(const AugmentFigures& f, const AugmentSetup& setup) {
       if (!example.empty()) line("", "e.g. " + example);
     }
   }
-  for (const auto& [reason, count] : f.faults) line("  tries failed", fmt::format("{} x {}", count, reason));
+  for (const auto& [reason, count] : f.faults) line("  tries failed", fmt::format("{} x {}", human_count(count), reason));
   if (f.guard.histories > 0) {
     line("leak guard", guard_summary(f));
     for (const auto& [split, leaks] : f.leaks)
       if (leaks.seen_positive > 0)
-        line("  " + split, fmt::format("{} of {} impressions ask for something that a prompt about the user had shown; used: {}", leaks.seen_positive, leaks.impressions, leaks.used));
+        line("  " + split, fmt::format("{} of {} impressions ask for something that a prompt about the user had shown; used: {}", human_count(leaks.seen_positive), human_count(leaks.impressions), human_count(leaks.used)));
   }
   return text;
 }

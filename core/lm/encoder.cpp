@@ -12,6 +12,7 @@
 #include <torch/nn/modules/linear.h>
 
 #include "base/files.h"
+#include "base/human.h"
 #include "lm/adapter.h"
 #include "lm/config.h"
 #include "lm/layer.h"
@@ -210,8 +211,9 @@ void LanguageModelEncoder::State::build_cache(Workspace& workspace) {
     const std::int64_t width = model_width();
     double seconds = 0;  // of a GPU not known
     if (device.is_cpu()) seconds = cost.flop / (gemm_peak(what.compute, nodes_a_tree(architecture->shape()), width, 4 * width, 0.2) * 0.75e9);
-    return BuildEstimate{fmt::format("states of {} items: {} tokens, {} to compute, {} layers ({})", forest.tree_of_item.size(), forest.tokens, forest.nodes(), what.layers,
-                                     kernel_name(what.compute, device)),
+    const auto items = static_cast<std::int64_t>(forest.tree_of_item.size());
+    return BuildEstimate{fmt::format("states of {} items: {} tokens, {} to compute, {} layers ({})", human_count(items), human_count(forest.tokens),
+                                     human_count(forest.nodes()), what.layers, kernel_name(what.compute, device)),
                          seconds, cost.memory, cost.disk, cost.result};
   };
   fs::path entry;
