@@ -63,6 +63,7 @@ TEST_CASE("the same question about several users is asked once, and answers all 
     CHECK(figures.covered == (picky ? 0 : 4));
     CHECK(figures.guard.given == (picky ? 0 : 4));
     CHECK(server.requests() == (picky ? w.setup.answers.attempts : 1));
+    CHECK(figures.rejects == (picky ? std::map<std::string, std::int64_t>{{"no title", server.requests()}} : std::map<std::string, std::int64_t>{}));
     CHECK(w.store().possibly_billed().empty());
     CHECK(w.store().verify().empty());
   }
