@@ -167,6 +167,18 @@ class ChatClient::State {
     return made;
   }
 
+  // The first of those that are to be tried again, or of the new ones.
+  Jobs take(bool again) {
+    Jobs job = std::move(again ? waiting_.begin()->second : fresh_.front());
+    if (again) {
+      waiting_.erase(waiting_.begin());
+    } else {
+      fresh_.pop_front();
+      ++popped_;
+    }
+    return job;
+  }
+
   // Fills the room there is: first what is due for another try, then new ones. Whether anything began.
   bool start() {
     bool began = false;
@@ -184,15 +196,7 @@ class ChatClient::State {
       }
       requests_.take(1, now);
       tokens_.take(tokens, now);
-      Jobs job;
-      if (again) {
-        job = std::move(waiting_.begin()->second);
-        waiting_.erase(waiting_.begin());
-      } else {
-        job = std::move(fresh_.front());
-        fresh_.pop_front();
-        ++popped_;
-      }
+      Jobs job = take(again);
       ++job->tries;
       if (resting_.empty()) resting_.push_back(transfer());
       std::unique_ptr<Transfer> transfer = std::move(resting_.back());
@@ -217,18 +221,7 @@ class ChatClient::State {
       ::curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &place);
       finish(*place, message->data.result);  // `message` is gone afterwards
     }
-    while (over() && (!fresh_.empty() || !waiting_.empty())) {
-      Jobs job;
-      if (!waiting_.empty()) {
-        job = std::move(waiting_.begin()->second);
-        waiting_.erase(waiting_.begin());
-      } else {
-        job = std::move(fresh_.front());
-        fresh_.pop_front();
-        ++popped_;
-      }
-      refuse(std::move(job));
-    }
+    while (over() && (!fresh_.empty() || !waiting_.empty())) refuse(take(!waiting_.empty()));
     if (const double now = now_s(); now - idle_at_ >= kIdle_s) {
       idle_at_ = now;
       if (hooks_.idle) hooks_.idle();
