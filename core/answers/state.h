@@ -53,7 +53,7 @@ class AnswerStore::State {
   Statement find_claim{db, "SELECT owner FROM claims WHERE request = ? AND draw = ? AND attempt = ?"};
   Statement committed{db, "SELECT spent + billed, set_aside FROM ledger"};
   Statement add_claim{db, "INSERT INTO claims(request, draw, attempt, task, key, price, picodollars, owner, sent, at) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, 0, ?8)"};
-  Statement mark_sent{db, "UPDATE claims SET sent = ?, picodollars = price WHERE request = ? AND draw = ? AND attempt = ? AND owner = ?"};
+  Statement set_sent{db, "UPDATE claims SET sent = ?, picodollars = price WHERE request = ? AND draw = ? AND attempt = ? AND owner = ?"};
   Statement mark_billed{db, "UPDATE claims SET sent = 0, picodollars = 0 WHERE request = ? AND draw = ? AND attempt = ? AND owner = ?"};
   Statement own_claim{db, "SELECT task, key, price, picodollars FROM claims WHERE request = ? AND draw = ? AND attempt = ? AND owner = ?"};
   Statement end_claim{db, "DELETE FROM claims WHERE request = ? AND draw = ? AND attempt = ? AND owner = ?"};

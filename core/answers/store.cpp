@@ -189,7 +189,7 @@ Claim AnswerStore::claim(const std::string& request, std::int64_t draw, std::int
 void AnswerStore::sending(const std::string& request, std::int64_t draw, std::int64_t attempt) {
   State& s = *state_;
   WriteTransaction transaction(s.db);
-  if (s.mark_sent.start().bind(std::int64_t{1}).bind(request).bind(draw).bind(attempt).bind(s.owner->id()).run(); s.db.changed_rows() == 0) s.lost(request);
+  if (s.set_sent.start().bind(std::int64_t{1}).bind(request).bind(draw).bind(attempt).bind(s.owner->id()).run(); s.db.changed_rows() == 0) s.lost(request);
   transaction.commit();
 }
 
@@ -212,7 +212,7 @@ bool AnswerStore::again(const std::string& request, std::int64_t draw, std::int6
   const std::int64_t price = s.own_claim.integer(2), set_aside = s.own_claim.integer(3);
   s.own_claim.reset();
   if (set_aside < price && s.room(price, budget) != Claim::kTaken) return false;
-  s.mark_sent.start().bind(std::int64_t{0}).bind(request).bind(draw).bind(attempt).bind(s.owner->id()).run();
+  s.set_sent.start().bind(std::int64_t{0}).bind(request).bind(draw).bind(attempt).bind(s.owner->id()).run();
   transaction.commit();
   return true;
 }

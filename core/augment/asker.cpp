@@ -413,7 +413,7 @@ void Asker::collect(GuardedAnswers& answers) {
     else answers.add_user(found->second, seen, std::move(parsed));
   };
   std::unordered_set<std::string> imported;  // keys whose imports were handed over: once, though several histories ask for them
-  std::unordered_set<std::string> read;      // requests: a reject counts once, though it fails several users with one question
+  std::unordered_set<std::string> rejected;  // attempts: each counts once, though it fails several users with one question
   call_plugin(*step_.spec, "prompts", [&] {
     augmenter_.prompts(corpus_, [&](Prompt&& prompt) {
       const Imports::Cover cover = imports_.cover(prompt);
@@ -433,9 +433,7 @@ void Asker::collect(GuardedAnswers& answers) {
       if (setup_.answers.imports == "only") return;
       for (std::int64_t draw = 0; draw < prompt.draws; ++draw) {
         bool found = false;
-        const std::string request = request_of(prompt, draw);
-        const bool first = read.insert(request).second;
-        for (const StoredAnswer& stored : store_.attempts(request, draw)) {
+        for (const StoredAnswer& stored : store_.attempts(request_of(prompt, draw), draw)) {
           Parsed parsed;
           if (answered(stored)) parsed = parse(prompt, stored);
           if (parsed.accepted && !found) {
@@ -444,7 +442,7 @@ void Asker::collect(GuardedAnswers& answers) {
             if (parsed.repaired) ++figures_.repaired;
             ++figures_.models[stored.model];
             give(prompt, prompt.seen, std::move(parsed));
-          } else if (!parsed.accepted && first) {
+          } else if (!parsed.accepted && rejected.insert(fmt::format("{}/{}", stored.request, stored.attempt)).second) {
             count_reject(answered(stored) ? parsed.reject_reason : stored.reason, stored.raw);
           }
         }

@@ -29,6 +29,14 @@ augment() {  # store, more arguments; JSON into $work/out
 }
 digest() { python3 -c "import json,sys; print(json.load(open('$1'))['corpus_digest'])"; }
 verified() { if "$oncekit" answers verify --store "$2" >"$work/verify" 2>&1; then good "$1"; else bad "$1"; cat "$work/verify"; fi; }
+kept() {  # what, store: it holds answers, and no more than $budget USD was spent
+  "$oncekit" answers ls --store "$2" --limit 1 --json >"$work/ls.json"
+  python3 -c "
+import json; t = json.load(open('$work/ls.json'))['totals']
+spent = t['cost'] + t['set_aside'] + t['possibly_billed']
+print(f'     spent {spent:.4f} of $budget USD on {t[\"answers\"]} answers, {t[\"possibly_billed\"]:.4f} of it on lost ones')
+raise SystemExit(spent > $budget or t['answers'] == 0)" && good "$1" || bad "$1"
+}
 
 "$oncekit" data toy "$work/toy" --items 500 --users 300 --train 600 --dev 100 --test 100 >/dev/null || exit 1
 
@@ -68,14 +76,6 @@ if billed != twice: print(f"     reported and seen once: {len(billed - twice)} (
 P
 
 # Two processes, one store, one budget.
-kept() {  # what, store: it holds answers, and no more was spent than $budget
-  "$oncekit" answers ls --store "$2" --limit 1 --json >"$work/ls.json"
-  python3 -c "
-import json; t = json.load(open('$work/ls.json'))['totals']
-spent = t['cost'] + t['set_aside'] + t['possibly_billed']
-print(f'     spent {spent:.4f} of $budget USD on {t[\"answers\"]} answers, {t[\"possibly_billed\"]:.4f} of it on lost ones')
-raise SystemExit(spent > $budget or t['answers'] == 0)" && good "$1" || bad "$1"
-}
 serve two --latency 20
 for n in 1 2; do augment "$work/two.db" endpoint.budget=5 >"$work/two$n.json" & pids[n]=$!; done
 for n in 1 2; do wait "${pids[n]}" || bad "process $n of two"; done
